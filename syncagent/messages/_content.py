@@ -1,0 +1,182 @@
+"""What a user can say beside text: images, sounds, documents."""
+
+import mimetypes
+import os
+from typing import Any, Literal, Union
+
+import attrs  # annotations are real objects here: converters read them from another module
+
+__all__ = ["AudioUrl", "BinaryContent", "DocumentUrl", "ImageUrl", "UserContent"]
+
+
+@attrs.define
+class ImageUrl:
+    """The address of an image: jpg, jpeg, png, gif or webp."""
+
+    url: str
+    kind: Literal["image-url"] = "image-url"
+
+    @property
+    def media_type(self) -> str:
+        """The media type by the suffix of the address."""
+        return _by_suffix(self.url, _IMAGES, "image")
+
+
+@attrs.define
+class AudioUrl:
+    """The address of a sound: mp3 or wav."""
+
+    url: str
+    kind: Literal["audio-url"] = "audio-url"
+
+    @property
+    def media_type(self) -> str:
+        """The media type by the suffix of the address."""
+        return _by_suffix(self.url, _AUDIO, "audio")
+
+
+@attrs.define
+class DocumentUrl:
+    """The address of a document such as a PDF."""
+
+    url: str
+    kind: Literal["document-url"] = "document-url"
+
+    @property
+    def media_type(self) -> str:
+        """The media type by the suffix of the address."""
+        guess = mimetypes.guess_type(self.url.split("?")[0])[0]
+        if guess is None:
+            raise RuntimeError(f"Unknown document file extension: {self.url}")
+        return guess
+
+    @property
+    def format(self) -> str:
+        """The format's short name, such as ``pdf``."""
+        return _document_format(self.media_type)
+
+
+@attrs.define
+class BinaryContent:
+    """
+    The bytes of an image, a sound or a document.
+
+    Args:
+        data: the bytes.
+        media_type: such as ``image/png``.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    media_type: str
+    kind: Literal["binary"] = "binary"
+
+    @classmethod
+    def from_path(cls, path: Union[str, "os.PathLike[str]"], *, max_bytes: int = 20 * 2**20) -> "BinaryContent":
+        """
+        Read a file.
+
+        Args:
+            path: the file; its suffix gives the media type.
+            max_bytes: the largest size that is read.
+
+        Raises:
+            ValueError: the file is larger, or its suffix is unknown.
+        """
+        media_type = mimetypes.guess_type(os.fspath(path))[0]
+        if media_type is None:
+            raise ValueError(f"The media type of {os.fspath(path)!r} is not known by its suffix; give both yourself: "
+                             "BinaryContent(data, media_type).")  # fmt: skip
+        with open(path, "rb") as file:
+            return cls(_read_limited(file, max_bytes, os.fspath(path)), media_type)
+
+    @classmethod
+    def from_file(cls, upload: Any, *, max_bytes: int = 20 * 2**20) -> "BinaryContent":
+        """
+        Read an uploaded file: Django's ``UploadedFile``, Werkzeug's ``FileStorage``, any open binary file.
+
+        Args:
+            upload: has ``read()`` and ``content_type`` or ``mimetype``, or a ``name`` or ``filename`` with a suffix.
+            max_bytes: the largest size that is read.
+
+        Raises:
+            ValueError: the file is larger, or says no media type.
+        """
+        name = str(getattr(upload, "filename", None) or getattr(upload, "name", None) or "upload")
+        media_type = getattr(upload, "content_type", None) or getattr(upload, "mimetype", None)
+        media_type = (media_type or mimetypes.guess_type(name)[0] or "").split(";")[0].strip()
+        if not media_type:
+            raise ValueError(f"The upload {name!r} says no media type and its name has no known suffix; "
+                             "give both yourself: BinaryContent(data, media_type).")  # fmt: skip
+        return cls(_read_limited(upload, max_bytes, name), media_type)
+
+    @property
+    def is_audio(self) -> bool:
+        """Whether it is a sound."""
+        return self.media_type.startswith("audio/")
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image."""
+        return self.media_type.startswith("image/")
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a document of a known kind."""
+        return self.media_type in _DOCUMENTS
+
+    @property
+    def format(self) -> str:
+        """The format's short name, such as ``png``."""
+        if self.is_image or self.is_audio:
+            for table in (_IMAGES, _AUDIO):
+                for suffix, media_type in table.items():
+                    if media_type == self.media_type and suffix != "jpg":
+                        return suffix
+        return _document_format(self.media_type)
+
+
+def _read_limited(file: Any, max_bytes: int, name: str) -> bytes:
+    data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"{name!r} is larger than {max_bytes} bytes; raise max_bytes if that is wanted.")
+    return bytes(data)
+
+
+_IMAGES = {
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "webp": "image/webp",
+}
+_AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_DOCUMENTS = {
+    "application/pdf": "pdf",
+    "text/plain": "txt",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/markdown": "md",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+
+
+def _by_suffix(url: str, table: dict[str, str], what: str) -> str:
+    suffix = url.split("?")[0].split("#")[0].rpartition(".")[2].lower()
+    try:
+        return table[suffix]
+    except KeyError:
+        raise ValueError(f"Unknown {what} file extension: {url}") from None
+
+
+def _document_format(media_type: str) -> str:
+    try:
+        return _DOCUMENTS[media_type]
+    except KeyError:
+        raise ValueError(f"Unknown media type: {media_type}") from None
+
+
+UserContent = Union[str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent]
+"""One item of what a user says."""

@@ -1,0 +1,303 @@
+"""
+Histories to JSON and back, by a converter of its own.
+
+What the reference API writes is always written, ``null`` included; what was added since only where it is
+set. Loading ignores unknown keys and reads what later versions of that API store.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Callable, Optional, Union
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ..jsonable import bytes_as_base64, dump_bytes, isoformat, to_jsonable
+from ..usage import Usage
+from ._content import AudioUrl, BinaryContent, DocumentUrl, ImageUrl
+from ._parts import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    OpaquePart,
+    RetryPromptPart,
+    SystemPromptPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+__all__ = ["dump_json", "dump_python", "load_json", "load_python"]
+
+_REQUEST_PARTS = {
+    "system-prompt": SystemPromptPart,
+    "user-prompt": UserPromptPart,
+    "tool-return": ToolReturnPart,
+    "retry-prompt": RetryPromptPart,
+    "retry-feedback": RetryPromptPart,  # the later name of the same part
+}
+_RESPONSE_PARTS = {"text": TextPart, "thinking": ThinkingPart, "tool-call": ToolCallPart, "opaque": OpaquePart}
+_CONTENT = {"image-url": ImageUrl, "audio-url": AudioUrl, "document-url": DocumentUrl, "binary": BinaryContent}
+_MESSAGES = {"request": ModelRequest, "response": ModelResponse}
+
+# Fields that are written only where they are set: what the reference API of March 2025 did not have.
+_ADDED = {
+    ToolReturnPart: ("metadata",),
+    ThinkingPart: ("id", "signature", "provider_name"),
+    ModelResponse: ("usage", "finish_reason", "provider_name", "provider_response_id", "provider_details"),
+    Usage: ("tool_calls", "cost"),
+}
+_CLASSES = (*_REQUEST_PARTS.values(), *_RESPONSE_PARTS.values(), *_CONTENT.values(), *_MESSAGES.values(), Usage)
+
+
+def dump_json(messages: Sequence[ModelMessage]) -> bytes:
+    return dump_bytes(_dumper(True).unstructure(list(messages)))
+
+
+def dump_python(messages: Sequence[ModelMessage], mode: str) -> list[Any]:
+    return list(_dumper(mode == "json").unstructure(list(messages)))
+
+
+def load_json(data: Union[str, bytes]) -> list[ModelMessage]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"The history is not JSON: {error}") from None
+    return load_python(value)
+
+
+def load_python(data: Any) -> list[ModelMessage]:
+    if isinstance(data, (str, bytes, dict)) or not isinstance(data, Sequence):
+        raise ValueError(f"A history is a list of messages; got {type(data).__name__}.")
+    converter, messages = _loader(), []
+    for index, item in enumerate(data):
+        try:
+            messages.append(_message(item, converter))
+        except Exception as error:
+            details = "; ".join(transform_error(error, path=f"messages[{index}]", format_exception=_describe))
+            raise ValueError(f"The history cannot be loaded: {details}") from None
+    return messages
+
+
+def _describe(error: BaseException, _type: Any) -> str:
+    return "required field missing" if isinstance(error, KeyError) else str(error)
+
+
+# --- out -------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def _dumper(as_json: bool) -> Converter:
+    """The converter for dumping; where not *as_json*, times and bytes stay what they are."""
+    converter = Converter()
+    if as_json:
+        converter.register_unstructure_hook(dt.datetime, _timestamp_out)
+        converter.register_unstructure_hook(bytes, bytes_as_base64)
+        converter.register_unstructure_hook(Decimal, str)
+
+    def content(value: Any) -> Any:
+        """A tool's return or a user's content: messages' own classes inside, anything else around them."""
+        if isinstance(value, (list, tuple)) and any(isinstance(item, tuple(_CONTENT.values())) for item in value):
+            return [converter.unstructure(item) if attrs.has(type(item)) else content(item) for item in value]
+        return to_jsonable(value, encode_bytes=bytes_as_base64) if as_json else value
+
+    untyped = {"content", "args", "metadata", "data", "details", "provider_details"}
+    for cls in set(_CLASSES):
+        overrides = {}
+        for field in attrs.fields(cls):
+            hook: Optional[Callable[[Any], Any]] = content if field.name in untyped else None
+            if cls is BinaryContent and field.name == "data":
+                hook = bytes_as_base64 if as_json else None
+            omit = field.name in _ADDED.get(cls, ())
+            overrides[field.name] = override(unstruct_hook=hook, omit_if_default=omit)
+        converter.register_unstructure_hook(
+            cls, make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type] # cattrs' stub wants one kind
+        )
+    return converter
+
+
+def _timestamp_out(moment: dt.datetime) -> str:
+    return isoformat(moment.replace(tzinfo=dt.timezone.utc) if moment.tzinfo is None else moment.astimezone(dt.timezone.utc))
+
+
+# --- in --------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Converter:
+    converter = Converter(forbid_extra_keys=False)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(bytes, _bytes)
+    converter.register_structure_hook(dt.datetime, _timestamp)
+    converter.register_structure_hook(int, _count)
+    converter.register_structure_hook(Decimal, _decimal)
+    hooks: dict[type, dict[str, Any]] = {
+        UserPromptPart: {"content": lambda value, _: _user_content(value, converter)},
+        ToolReturnPart: {"content": _as_it_is, "metadata": _as_it_is},
+        RetryPromptPart: {"content": _retry_content},
+        ToolCallPart: {"args": _arguments},
+        OpaquePart: {"data": _object},
+        ModelRequest: {"parts": lambda value, _: _each(value, lambda part: _request_part(part, converter))},
+        ModelResponse: {
+            "parts": lambda value, _: _each(value, lambda part: _response_part(part, converter)),
+            "usage": lambda value, _: _usage(value, converter),
+            "provider_details": _as_it_is,
+            "finish_reason": _as_it_is,
+        },
+        Usage: {"details": _as_it_is},
+    }
+    for cls in set(_CLASSES):
+        overrides = {}
+        for field in attrs.fields(cls):
+            if field.name in ("kind", "part_kind"):
+                overrides[field.name] = override(omit=True)  # the class says it; newer names of a kind load too
+            elif field.name in hooks.get(cls, {}):
+                overrides[field.name] = override(struct_hook=hooks[cls][field.name])
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **overrides))  # type: ignore[arg-type] # as above
+    return converter
+
+
+def _tagged(value: Any, tag: str, what: str) -> str:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is an object with {tag!r}; got {type(value).__name__}")
+    kind = value.get(tag)
+    if not isinstance(kind, str):
+        raise ValueError(f"{what} has no {tag!r}")
+    return kind
+
+
+def _message(value: Any, converter: Converter) -> ModelMessage:
+    if isinstance(value, (ModelRequest, ModelResponse)):
+        return value
+    kind = _tagged(value, "kind", "a message")
+    if kind not in _MESSAGES:
+        raise ValueError(f"unknown kind of message {kind!r}; expected 'request' or 'response'")
+    return converter.structure(value, _MESSAGES[kind])  # type: ignore[return-value] # a class of the table
+
+
+def _request_part(value: Any, converter: Converter) -> Any:
+    kind = _tagged(value, "part_kind", "a part")
+    if kind not in _REQUEST_PARTS:
+        raise ValueError(f"unknown part_kind {kind!r} in a request; expected one of {', '.join(_REQUEST_PARTS)}")
+    return converter.structure(value, _REQUEST_PARTS[kind])
+
+
+def _response_part(value: Any, converter: Converter) -> Any:
+    kind = _tagged(value, "part_kind", "a part")
+    if kind in _RESPONSE_PARTS:
+        return converter.structure(value, _RESPONSE_PARTS[kind])
+    # Another version's part: kept as it is, and never sent, since nobody knows whose it is.
+    return OpaquePart(None, value)
+
+
+def _user_content(value: Any, converter: Converter) -> Any:
+    if isinstance(value, str):
+        return value
+    return _each(value, lambda item: item if isinstance(item, str) else _user_item(item, converter))
+
+
+def _user_item(value: Any, converter: Converter) -> Any:
+    kind = _tagged(value, "kind", "user content")
+    if kind not in _CONTENT:
+        raise ValueError(f"unknown kind {kind!r} of user content; expected text or one of {', '.join(_CONTENT)}")
+    return converter.structure(value, _CONTENT[kind])
+
+
+def _each(value: Any, load: Callable[[Any], Any]) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    items = []
+    for index, item in enumerate(value):
+        try:
+            items.append(load(item))
+        except Exception as error:
+            details = "; ".join(transform_error(error, path=f"[{index}]", format_exception=_describe))
+            raise ValueError(details) from None
+    return items
+
+
+def _usage(value: Any, converter: Converter) -> Usage:
+    """Later versions say input and output tokens, and count nothing as 0 requests."""
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    value = dict(value)
+    for new, old in (("input_tokens", "request_tokens"), ("output_tokens", "response_tokens")):
+        if new in value:
+            value.setdefault(old, value.pop(new))
+    return converter.structure(value, Usage)
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    return value
+
+
+def _count(value: Any, _: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return value
+
+
+def _decimal(value: Any, _: Any) -> Decimal:
+    try:
+        return Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise ValueError(f"expected a decimal number, got {value!r}") from None
+
+
+def _bytes(value: Any, _: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        # Both alphabets are read; the URL-safe one is written.
+        return base64.b64decode(_text(value, _).replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"expected base64, got text that is not: {error}") from None
+
+
+def _timestamp(value: Any, _: Any) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    text = _text(value, _)
+    try:  # 3.9 and 3.10 read neither Z nor less than six digits of a second
+        head, dot, rest = text.replace("Z", "+00:00").partition(".")
+        if dot:
+            digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+            head, rest = f"{head}.{digits[:6].ljust(6, '0')}", rest[len(digits) :]
+        moment = dt.datetime.fromisoformat(head + rest)
+    except ValueError:
+        raise ValueError(f"expected an ISO 8601 time, got {text[:40]!r}") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.timezone.utc)
+
+
+def _as_it_is(value: Any, _: Any) -> Any:
+    return value
+
+
+def _object(value: Any, _: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def _arguments(value: Any, _: Any) -> Any:
+    if value is None:  # later versions write null for no arguments
+        return {}
+    return value if isinstance(value, (str, dict)) else _object(value, _)
+
+
+def _retry_content(value: Any, _: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return _each(value, lambda error: {**_object(error, None), "loc": tuple(error.get("loc", ()))})

@@ -1,0 +1,124 @@
+"""
+The joint between a provider's API and everything else: what a wire is given and what it gives.
+
+A wire is a mapping: pure functions from messages to a request's body, and from a response's body or a
+stream's frames back. It knows no HTTP client, no clock, no environment and no retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Protocol, Union
+
+from ..usage import Usage
+
+if TYPE_CHECKING:
+    from ..messages import FinishReason, ModelMessage, ModelResponse, ModelResponseStreamEvent
+    from ..tools import ModelRequestParameters
+    from ..transport.sse import Frame
+    from .profiles import ModelProfile
+
+__all__ = ["ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
+
+ErrorKind = Literal["auth", "not_found", "rate_limit", "quota", "overloaded", "context_too_long", "response"]
+
+
+class ModelCall(NamedTuple):
+    """
+    One request, as a wire sees it.
+
+    Args:
+        model_name: the provider's name of the model.
+        messages: what to send; never changed.
+        settings: the merged settings; may be empty.
+        parameters: tools, result mode and schema.
+        profile: what the model can do.
+        stream: whether the answer is to be streamed.
+        provider_name: whose signatures and opaque parts may be sent back.
+        quirks: the provider's named deviations from the wire, with their values.
+    """
+
+    model_name: str
+    messages: Sequence[ModelMessage]
+    settings: Mapping[str, Any]
+    parameters: ModelRequestParameters
+    profile: ModelProfile
+    stream: bool
+    provider_name: str
+    quirks: Mapping[str, Any]
+
+
+class WireRequest(NamedTuple):
+    """What to send: everything of an HTTP request but the base URL and the authentication."""
+
+    path: str
+    body: bytes
+    method: str = "POST"
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+
+
+class ErrorInfo(NamedTuple):
+    """What a provider says of an error; *kind* is None where the status alone tells."""
+
+    message: Optional[str] = None
+    code: Optional[str] = None
+    kind: Optional[ErrorKind] = None
+
+
+class ResponseInfo:
+    """
+    What a stream tells beside its parts; comes any number of times, later values replace earlier ones.
+
+    Args:
+        usage: all tokens so far, not an increment.
+        finish_reason: why the model stopped.
+        provider_response_id: the provider's id of the response.
+        model_name: as the provider says it.
+        provider_details: merged into the ones before.
+        complete: whether the provider's end mark came.
+    """
+
+    __slots__ = ("complete", "finish_reason", "model_name", "provider_details", "provider_response_id", "usage")
+
+    def __init__(
+        self,
+        *,
+        usage: Optional[Usage] = None,
+        finish_reason: Optional[FinishReason] = None,
+        provider_response_id: Optional[str] = None,
+        model_name: Optional[str] = None,
+        provider_details: Optional[dict[str, Any]] = None,
+        complete: bool = False,
+    ) -> None:
+        self.usage = usage
+        self.finish_reason = finish_reason
+        self.provider_response_id = provider_response_id
+        self.model_name = model_name
+        self.provider_details = provider_details
+        self.complete = complete
+
+
+class Wire(Protocol):
+    """The mapping of one provider API."""
+
+    @property
+    def inline(self) -> frozenset[str]:
+        """Kinds of URL parts that must be downloaded and replaced by ``BinaryContent`` before :meth:`encode`."""
+        ...
+
+    def encode(self, call: ModelCall) -> WireRequest:
+        """The request; raises ``UserError`` for content that the API has no place for."""
+        ...
+
+    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
+        """The response with its usage; raises ``ValueError`` naming the field for a body of another shape."""
+        ...
+
+    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        """Part events and facts, as the frames come; raises ``ValueError`` as :meth:`decode`."""
+        ...
+
+    def decode_error(self, status: int, body: object) -> ErrorInfo:
+        """What an error body says; a body of any shape is fine."""
+        ...

@@ -1,0 +1,158 @@
+"""What a run has used of a model, and the limits it has to keep."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Optional
+
+import attrs
+
+from .exceptions import UsageLimitExceeded, UserError
+
+__all__ = ["Usage", "UsageLimits"]
+
+
+def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
+    return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+@attrs.define(repr=False)
+class Usage:
+    """
+    Requests and tokens of one response, or of a whole run.
+
+    >>> Usage(requests=1, request_tokens=10) + Usage(requests=1, response_tokens=3)
+    Usage(requests=2, request_tokens=10, response_tokens=3, total_tokens=None, details=None)
+
+    Args:
+        requests: requests made to a model.
+        request_tokens: tokens of what was sent, cached ones included; None where unknown.
+        response_tokens: tokens of what came back, thinking included; None where unknown.
+        total_tokens: both together, as the provider counts them.
+        details: further counts by name, ``cached_tokens`` and ``reasoning_tokens`` among them.
+        tool_calls: function tools that were called; not part of equality.
+        cost: US dollars, where prices are known; not part of equality.
+    """
+
+    requests: int = 0
+    request_tokens: Optional[int] = None
+    response_tokens: Optional[int] = None
+    total_tokens: Optional[int] = None
+    details: Optional[dict[str, int]] = None
+    tool_calls: int = attrs.field(default=0, eq=False, kw_only=True)
+    cost: Optional[Decimal] = attrs.field(default=None, eq=False, kw_only=True)
+
+    @property
+    def input_tokens(self) -> Optional[int]:
+        """``request_tokens`` by its newer name."""
+        return self.request_tokens
+
+    @property
+    def output_tokens(self) -> Optional[int]:
+        """``response_tokens`` by its newer name."""
+        return self.response_tokens
+
+    def incr(self, incr_usage: Usage, *, requests: int = 0) -> None:
+        """
+        Add another usage to this one, in place.
+
+        Args:
+            incr_usage: what to add. A count that is None on both sides stays None, else None is 0.
+            requests: further requests to count.
+        """
+        self.requests += incr_usage.requests + requests
+        self.request_tokens = _sum(self.request_tokens, incr_usage.request_tokens)
+        self.response_tokens = _sum(self.response_tokens, incr_usage.response_tokens)
+        self.total_tokens = _sum(self.total_tokens, incr_usage.total_tokens)
+        self.tool_calls += incr_usage.tool_calls
+        if incr_usage.details:
+            # A new dict: the one at hand may belong to a response in the history.
+            details = dict(self.details or {})
+            for key, count in incr_usage.details.items():
+                details[key] = details.get(key, 0) + count
+            self.details = details
+        if incr_usage.cost is not None:
+            self.cost = (self.cost or Decimal(0)) + incr_usage.cost
+
+    def __add__(self, other: Usage) -> Usage:
+        total = Usage()
+        total.incr(self)
+        total.incr(other)
+        return total
+
+    def __repr__(self) -> str:
+        shown = (
+            f"Usage(requests={self.requests!r}, request_tokens={self.request_tokens!r}, "
+            f"response_tokens={self.response_tokens!r}, total_tokens={self.total_tokens!r}, details={self.details!r}"
+        )
+        if self.tool_calls:
+            shown += f", tool_calls={self.tool_calls!r}"
+        if self.cost is not None:
+            shown += f", cost={self.cost!r}"
+        return shown + ")"
+
+    def opentelemetry_attributes(self) -> dict[str, int]:
+        """The counts under OpenTelemetry's names (``gen_ai.usage.*``); zeros and unknown ones are left out."""
+        counts = {
+            "gen_ai.usage.input_tokens": self.request_tokens,
+            "gen_ai.usage.output_tokens": self.response_tokens,
+        }
+        for key, value in (self.details or {}).items():
+            counts[f"gen_ai.usage.details.{key}"] = value
+        return {key: value for key, value in counts.items() if value}
+
+
+@attrs.frozen
+class UsageLimits:
+    """
+    What a run may use; None means no limit.
+
+    Args:
+        request_limit: requests to a model, checked before each.
+        request_tokens_limit: tokens sent, checked after each response, as are the next two.
+        response_tokens_limit: tokens received.
+        total_tokens_limit: both together.
+        tool_calls_limit: calls of function tools, checked before the calls of a step; result tools do not count.
+
+    Raises:
+        UserError: a limit is negative or not a whole number.
+    """
+
+    request_limit: Optional[int] = 50
+    request_tokens_limit: Optional[int] = None
+    response_tokens_limit: Optional[int] = None
+    total_tokens_limit: Optional[int] = None
+    tool_calls_limit: Optional[int] = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(UsageLimits):
+            limit = getattr(self, field.name)
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+                raise UserError(f"{field.name} is a whole number from 0 on, or None for no limit; got {limit!r}.")
+
+    def has_token_limits(self) -> bool:
+        """Whether any limit is on tokens."""
+        return any(
+            limit is not None
+            for limit in (self.request_tokens_limit, self.response_tokens_limit, self.total_tokens_limit)
+        )
+
+    def check_before_request(self, usage: Usage) -> None:
+        """Raise ``UsageLimitExceeded`` where one more request is one too many."""
+        if self.request_limit is not None and usage.requests >= self.request_limit:
+            raise UsageLimitExceeded(f"The next request would exceed the request_limit of {self.request_limit}")
+
+    def check_tokens(self, usage: Usage) -> None:
+        """Raise ``UsageLimitExceeded`` where the tokens so far are over a limit."""
+        for name in ("request_tokens", "response_tokens", "total_tokens"):
+            limit, count = getattr(self, name + "_limit"), getattr(usage, name) or 0
+            if limit is not None and count > limit:
+                raise UsageLimitExceeded(f"Exceeded the {name}_limit of {limit} ({name}={count})")
+
+    def check_before_tool_calls(self, usage: Usage, calls: int) -> None:
+        """Raise ``UsageLimitExceeded`` where *calls* more calls of function tools are too many."""
+        limit, count = self.tool_calls_limit, usage.tool_calls + calls
+        if limit is not None and count > limit:
+            raise UsageLimitExceeded(
+                f"The next tool call(s) would exceed the tool_calls_limit of {limit} (tool_calls={count})"
+            )
