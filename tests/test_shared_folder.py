@@ -52,5 +52,5 @@ def test_files_that_are_missing_skip(recordings: Path) -> None:
 def test_files_that_are_missing_fail_where_required(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the recordings are required, no file is an error while collecting."""
     monkeypatch.setattr(module, "_REQUIRED", True)
-    with pytest.raises(FileNotFoundError, match="no \\*\\*/\\*.json below"):
+    with pytest.raises(FileNotFoundError, match=r"no \*\*/\*\.json below"):
         module.shared_files("groq")
