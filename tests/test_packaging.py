@@ -66,7 +66,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for name in (*_TOP_FILES, *_TOOL_FILES):
         shutil.copy(_ROOT / name, copy)
-    for name in _TOP_FOLDERS:
+    for name in filter(lambda folder: (_ROOT / folder).is_dir(), _TOP_FOLDERS):
         shutil.copytree(_ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     for stray in ("stray.pth", "stray.py", "syncagent/stray.pth", "syncagent/key.txt", "tests/stray.pyc"):
         (copy / stray).write_text("0", encoding="utf-8")
