@@ -82,6 +82,7 @@ def test_dir_lists_the_public_names() -> None:
     """``dir(syncagent)`` shows every public name before it is loaded."""
     code = "import syncagent\nprint(set(syncagent.__all__) <= set(dir(syncagent)))"
     assert _child(code) == "True"
+    assert set(syncagent.__all__) <= set(dir(syncagent))
 
 
 def test_name_is_looked_up_once() -> None:
