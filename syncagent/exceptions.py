@@ -224,9 +224,7 @@ class ModelHTTPError(ModelAPIError):
         attributes: the keywords of :class:`ModelAPIError`.
     """
 
-    def __init__(
-        self, status_code: int, model_name: str, body: Optional[object] = None, **attributes: Any
-    ) -> None:
+    def __init__(self, status_code: int, model_name: str, body: Optional[object] = None, **attributes: Any) -> None:
         self.status_code = status_code
         self.body = body
         if os.environ.get("SYNCAGENT_LOG_CONTENT") == "0":
@@ -282,7 +280,7 @@ class IncompleteStreamError(ModelResponseError):
     """A stream ended without the provider's end mark; ``.partial`` holds what came."""
 
 
-class FallbackExceptionGroup(ExceptionGroup[Any], AgentRunError):
+class FallbackExceptionGroup(ExceptionGroup[Any], AgentRunError):  # type: ignore[override] # both have a `message`
     """All models of a :class:`~syncagent.models.fallback.FallbackModel` failed; ``.exceptions`` holds how."""
 
     def __new__(cls, message: str, exceptions: Any) -> FallbackExceptionGroup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, Optional, TypedDict, Union, cast
 
 from .exceptions import UserError
 
@@ -56,7 +56,7 @@ class ModelSettings(TypedDict, total=False):
     """Further keys of the request's body; they win over ours."""
     retry_policy: RetryPolicy
     """How failed requests are tried again."""
-    on_incomplete: str
+    on_incomplete: Literal["raise", "accept"]
     """``raise`` (the default) or ``accept`` a stream that was cut."""
 
 
@@ -64,9 +64,7 @@ _KNOWN = frozenset(ModelSettings.__annotations__)
 _PREFIXES = ("openai_", "anthropic_", "gemini_", "groq_", "mistral_", "cohere_", "bedrock_")
 
 
-def merge_model_settings(
-    base: Optional[ModelSettings], overrides: Optional[ModelSettings]
-) -> Optional[ModelSettings]:
+def merge_model_settings(base: Optional[ModelSettings], overrides: Optional[ModelSettings]) -> Optional[ModelSettings]:
     """The settings of both; where both have a key, *overrides* has the word."""
     if base and overrides:
         return cast(ModelSettings, {**base, **overrides})

@@ -90,21 +90,19 @@ class ToolCallPartDelta:
         """
         if isinstance(part, ToolCallPartDelta):
             name = (part.tool_name_delta or "") + (self.tool_name_delta or "") or None
-            delta = ToolCallPartDelta(
-                name, _join_args(part.args_delta, self), _one_id(part.tool_call_id, self)
-            )
+            delta = ToolCallPartDelta(name, _join_args(part.args_delta, self), _one_id(part.tool_call_id, self))
             return delta.as_part() or delta
         if not isinstance(part, ToolCallPart):
             raise ValueError("Cannot apply ToolCallPartDeltas to non-ToolCallParts")
         args = _join_args(part.args, self)
         return ToolCallPart(
-            part.tool_name + (self.tool_name_delta or ""), "" if args is None else args, _one_id(part.tool_call_id, self)
+            part.tool_name + (self.tool_name_delta or ""),
+            "" if args is None else args,
+            _one_id(part.tool_call_id, self),
         )
 
 
-def _join_args(
-    args: Union[str, dict[str, Any], None], delta: ToolCallPartDelta
-) -> Union[str, dict[str, Any], None]:
+def _join_args(args: Union[str, dict[str, Any], None], delta: ToolCallPartDelta) -> Union[str, dict[str, Any], None]:
     more = delta.args_delta
     if more is None or args is None:
         return args if more is None else more

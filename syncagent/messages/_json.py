@@ -121,13 +121,15 @@ def _dumper(as_json: bool) -> Converter:
             omit = field.name in _ADDED.get(cls, ())
             overrides[field.name] = override(unstruct_hook=hook, omit_if_default=omit)
         converter.register_unstructure_hook(
-            cls, make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type] # cattrs' stub wants one kind
+            cls,
+            make_dict_unstructure_fn(cls, converter, **overrides),  # type: ignore[arg-type] # cattrs' stub wants one kind
         )
     return converter
 
 
 def _timestamp_out(moment: dt.datetime) -> str:
-    return isoformat(moment.replace(tzinfo=dt.timezone.utc) if moment.tzinfo is None else moment.astimezone(dt.timezone.utc))
+    naive = moment.tzinfo is None
+    return isoformat(moment.replace(tzinfo=dt.timezone.utc) if naive else moment.astimezone(dt.timezone.utc))
 
 
 # --- in --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
 import attrs
@@ -103,7 +103,7 @@ class RetryPromptPart:
         timestamp: when.
     """
 
-    content: Union[str, list[dict[str, Any]]]
+    content: Union[str, Sequence[Mapping[str, Any]]]
     tool_name: Optional[str] = None
     tool_call_id: Optional[str] = None
     timestamp: dt.datetime = attrs.field(factory=_now)

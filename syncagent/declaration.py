@@ -1,0 +1,318 @@
+"""What an agent is declared with: the arguments of ``Agent`` and its decorators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Optional, Union, overload
+
+from typing_extensions import TypeVar
+
+from .deadline import Deadline
+from .exceptions import UserError
+from .messages import ModelMessage
+from .plan import EndStrategy, PromptFunction
+from .result_tools import ResultDataT, ResultSchema, ResultValidator
+from .schema.signature import positional_parameter_count, refuse_coroutine
+from .settings import ModelSettings, check_settings
+from .tools import (
+    AgentDepsT,
+    DocstringFormat,
+    ResultMode,
+    RunContext,
+    SystemPromptFunc,
+    Tool,
+    ToolFuncContext,
+    ToolFuncEither,
+    ToolFuncPlain,
+    ToolParams,
+    ToolPrepareFunc,
+    check_retries,
+)
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+    from .models.base import Model
+
+__all__ = ["UNSET", "AgentDeclaration", "model_of"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+NoneType = type(None)
+UNSET: Any = _Unset()
+"""An argument that was not given, where None means something."""
+
+
+class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
+    """The half of :class:`~syncagent.agent.Agent` that is said before any run."""
+
+    model: Union[Model, str, None]
+    name: Optional[str]
+    end_strategy: EndStrategy
+    model_settings: Optional[ModelSettings]
+    result_type: Any
+
+    def __init__(
+        self,
+        model: Union[Model, str, None] = None,
+        *,
+        result_type: Union[type[ResultDataT], Any] = str,
+        system_prompt: Union[str, Sequence[str]] = (),
+        deps_type: type[AgentDepsT] = NoneType,  # type: ignore[assignment] # the default of AgentDepsT is None
+        name: Optional[str] = None,
+        model_settings: Optional[ModelSettings] = None,
+        retries: int = 1,
+        result_tool_name: str = "final_result",
+        result_tool_description: Optional[str] = None,
+        result_retries: Optional[int] = None,
+        tools: Sequence[Union[Tool[AgentDepsT], ToolFuncEither[AgentDepsT, ...]]] = (),
+        defer_model_check: bool = False,
+        end_strategy: EndStrategy = "early",
+        instructions: Union[str, SystemPromptFunc[AgentDepsT], Sequence[Union[str, SystemPromptFunc[AgentDepsT]]]] = (),
+        history_processors: Sequence[Callable[..., list[ModelMessage]]] = (),
+        result_mode: Optional[ResultMode] = None,
+        deadline: Optional[float] = None,
+        converter: Optional[Converter] = None,
+        output_type: Any = UNSET,
+        output_retries: Any = UNSET,
+    ) -> None:
+        result_type = _one_of("result_type", result_type, str, "output_type", output_type)
+        result_retries = _one_of("result_retries", result_retries, None, "output_retries", output_retries)
+        _check_choices(end_strategy, result_mode, deadline)
+        check_retries("retries", retries)
+        check_retries("result_retries", result_retries)
+        check_settings(model_settings)
+        _check_converter(converter)
+        self.model = model if model is None or defer_model_check else model_of(model)
+        self.name = name
+        self.end_strategy = end_strategy
+        self.model_settings = model_settings
+        self.result_type = result_type
+        self._result_mode = result_mode
+        self._retries = retries
+        self._result_retries = retries if result_retries is None else result_retries
+        self._result_tool = (result_tool_name, result_tool_description)
+        self._converter = converter
+        self._deadline = deadline
+        self._system_prompts = _texts("system_prompt", system_prompt)
+        self._system_prompt_functions: list[PromptFunction] = []
+        self._instructions = [
+            item if isinstance(item, str) else _prompt_function(item, "instructions function")
+            for item in ([instructions] if isinstance(instructions, str) or callable(instructions) else instructions)
+        ]
+        self._history_processors = [_history_processor(processor) for processor in history_processors]
+        self._result_schema = ResultSchema(result_type, *self._result_tool, converter)
+        self._result_validators: list[ResultValidator[AgentDepsT, ResultDataT]] = []
+        self._tools: dict[str, Tool[AgentDepsT]] = {}
+        for tool in tools:
+            self._register_tool(tool if isinstance(tool, Tool) else Tool(tool))
+
+    def __repr__(self) -> str:
+        return (
+            f"Agent(model={self.model!r}, name={self.name!r}, end_strategy={self.end_strategy!r}, "
+            f"model_settings={self.model_settings!r})"
+        )
+
+    @overload
+    def system_prompt(self, func: _Function, /) -> _Function: ...
+
+    @overload
+    def system_prompt(self, /, *, dynamic: bool = False) -> Callable[[_Function], _Function]: ...
+
+    def system_prompt(self, func: Any = None, /, *, dynamic: bool = False) -> Any:
+        """
+        Register a function that makes a system prompt for new conversations.
+
+        Args:
+            func: takes nothing, or the context; returns text.
+            dynamic: make the prompt anew for later runs with the same history, too.
+        """
+
+        def register(function: _Function) -> _Function:
+            self._system_prompt_functions.append(_prompt_function(function, "system prompt function", dynamic))
+            return function
+
+        return register if func is None else register(func)
+
+    def instructions(self, func: _Function, /) -> _Function:
+        """Register a function that makes instructions: sent with every request, not kept in the history."""
+        self._instructions.append(_prompt_function(func, "instructions function"))
+        return func
+
+    def result_validator(self, func: _Function, /) -> _Function:
+        """
+        Register a function that checks the result.
+
+        Args:
+            func: ``f(data)`` or ``f(ctx, data)``; returns the data, changed or not, or raises ``ModelRetry``.
+        """
+        self._result_validators.append(ResultValidator(func))
+        return func
+
+    output_validator = result_validator
+
+    @overload
+    def tool(self, func: ToolFuncContext[AgentDepsT, ToolParams], /) -> ToolFuncContext[AgentDepsT, ToolParams]: ...
+
+    @overload
+    def tool(
+        self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
+        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
+        require_parameter_descriptions: bool = False,
+    ) -> Callable[[ToolFuncContext[AgentDepsT, ToolParams]], ToolFuncContext[AgentDepsT, ToolParams]]: ...  # fmt: skip
+
+    def tool(
+        self,
+        func: Any = None,
+        /,
+        *,
+        name: Optional[str] = None,
+        retries: Optional[int] = None,
+        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None,
+        docstring_format: DocstringFormat = "auto",
+        require_parameter_descriptions: bool = False,
+    ) -> Any:
+        """
+        Register a tool whose first parameter is the :class:`~syncagent.tools.RunContext`.
+
+        Args:
+            func: the function; its schema comes from its signature and docstring.
+            name: by default the function's.
+            retries: failures in a row that the model may make with it; by default the agent's.
+            prepare: called before every request; see :class:`~syncagent.tools.Tool`.
+            docstring_format: ``google``, ``numpy``, ``sphinx``, or ``auto``.
+            require_parameter_descriptions: refuse a function whose docstring leaves a parameter out.
+        """
+        options = (name, retries, prepare, docstring_format, require_parameter_descriptions)
+        return self._tool_decorator(func, True, *options)
+
+    @overload
+    def tool_plain(self, func: ToolFuncPlain[ToolParams], /) -> ToolFuncPlain[ToolParams]: ...
+
+    @overload
+    def tool_plain(
+        self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
+        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
+        require_parameter_descriptions: bool = False,
+    ) -> Callable[[ToolFuncPlain[ToolParams]], ToolFuncPlain[ToolParams]]: ...  # fmt: skip
+
+    def tool_plain(
+        self,
+        func: Any = None,
+        /,
+        *,
+        name: Optional[str] = None,
+        retries: Optional[int] = None,
+        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None,
+        docstring_format: DocstringFormat = "auto",
+        require_parameter_descriptions: bool = False,
+    ) -> Any:
+        """Register a tool without context; the arguments are those of :meth:`tool`."""
+        options = (name, retries, prepare, docstring_format, require_parameter_descriptions)
+        return self._tool_decorator(func, False, *options)
+
+    def _tool_decorator(
+        self,
+        func: Any,
+        takes_ctx: bool,
+        name: Optional[str],
+        retries: Optional[int],
+        prepare: Optional[ToolPrepareFunc[AgentDepsT]],
+        docstring_format: DocstringFormat,
+        require_parameter_descriptions: bool,
+    ) -> Any:
+        def register(function: _Function) -> _Function:
+            self._register_tool(
+                Tool(
+                    function,
+                    takes_ctx=takes_ctx,
+                    max_retries=retries,
+                    name=name,
+                    prepare=prepare,
+                    docstring_format=docstring_format,
+                    require_parameter_descriptions=require_parameter_descriptions,
+                )
+            )
+            return function
+
+        return register if func is None else register(func)
+
+    def _register_tool(self, tool: Tool[AgentDepsT]) -> None:
+        if tool.name in self._tools:
+            raise UserError(f"Tool name conflicts with existing tool: {tool.name!r}")
+        if tool.name in self._result_schema.tools:
+            raise UserError(f"Tool name conflicts with result schema name: {tool.name!r}")
+        # A new dict: a run that goes on keeps the tools it began with.
+        self._tools = {**self._tools, tool.name: tool.registered(self._retries, self._converter)}
+
+
+def model_of(model: Union[Model, str]) -> Model:
+    """The model itself, or the one that a name stands for."""
+    from .models.base import Model
+
+    if isinstance(model, Model):
+        return model
+    from .models.names import infer_model
+
+    return infer_model(model)
+
+
+def _one_of(name: str, value: Any, default: Any, newer_name: str, newer: Any) -> Any:
+    """The value under either of its names."""
+    if newer is UNSET:
+        return value
+    if value is not default:
+        raise UserError(f"`{name}` and `{newer_name}` are the same; give one of them.")
+    return newer
+
+
+def _check_choices(end_strategy: Any, result_mode: Any, deadline: Any) -> None:
+    if end_strategy not in ("early", "exhaustive"):
+        raise UserError(f"end_strategy is 'early' or 'exhaustive'; got {end_strategy!r}.")
+    if result_mode not in (None, "tool", "native", "prompted"):
+        raise UserError(f"result_mode is 'tool', 'native' or 'prompted', or None; got {result_mode!r}.")
+    if isinstance(deadline, Deadline):
+        raise UserError("An agent's deadline is a number of seconds for each run; give a Deadline to a run.")
+    if deadline is not None:
+        Deadline(deadline)
+
+
+def _check_converter(converter: Optional[Converter]) -> None:
+    if converter is not None:
+        from .schema.structure import is_our_converter
+
+        if not is_our_converter(converter):
+            raise UserError(
+                "Agent(converter=) takes a converter made by syncagent.make_converter(); "
+                "register your hooks on one of those."
+            )
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else list(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UserError(f"{name} is text or a sequence of texts; got {type(text).__name__} in it.")
+    return texts
+
+
+def _prompt_function(function: Any, what: str, dynamic: bool = False) -> PromptFunction:
+    if not callable(function):
+        raise UserError(f"A {what} is a function that returns text; got {type(function).__name__}.")
+    refuse_coroutine(function, what)
+    return PromptFunction(function, positional_parameter_count(function) > 0, dynamic)
+
+
+def _history_processor(
+    function: Callable[..., list[ModelMessage]],
+) -> Callable[[list[ModelMessage], RunContext[Any]], list[ModelMessage]]:
+    refuse_coroutine(function, "history processor")
+    if positional_parameter_count(function) > 1:
+        return lambda messages, ctx: function(ctx, messages)
+    return lambda messages, ctx: function(messages)

@@ -1,0 +1,258 @@
+"""
+What a run is made of: the plan, which never changes, the state, which does, and the loop's two effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
+
+import attrs
+
+from .exceptions import UserError
+from .jsonable import dump_str
+from .messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    RetryPromptPart,
+    SystemPromptPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserContent,
+)
+from .result_tools import FinalResult, ResultSchema, ResultTool, ResultValidator
+from .tools import ModelRequestParameters, ResultMode, RunContext, Tool, ToolDefinition
+from .usage import Usage, UsageLimits
+
+if TYPE_CHECKING:
+    from .deadline import Deadline
+    from .models.base import Model
+    from .settings import ModelSettings
+
+__all__ = ["Ask", "Asked", "EndStrategy", "PromptFunction", "RunPlan", "RunState", "RunTools", "ToolOutcome"]
+
+EndStrategy = Literal["early", "exhaustive"]
+"""Whether function tools beside a winning result tool are skipped (``early``) or run (``exhaustive``)."""
+
+_PROMPTED = "Answer only with JSON that matches this schema:"
+
+
+class Ask(NamedTuple):
+    """An effect of the loop: ask the model this. Answered by :class:`Asked`."""
+
+    messages: list[ModelMessage]
+    model_settings: Optional[ModelSettings]
+    parameters: ModelRequestParameters
+
+
+class Asked(NamedTuple):
+    """
+    The answer to :class:`Ask`.
+
+    Args:
+        response: what the model said.
+        final: the result that a stream has already handed out whole; such a run does not ask again.
+    """
+
+    response: ModelResponse
+    final: Optional[FinalResult[Any]] = None
+
+
+class RunTools(NamedTuple):
+    """An effect of the loop: call these tools. Answered by a list of :class:`ToolOutcome` in the same order."""
+
+    calls: list[ToolCallPart]
+
+
+class ToolOutcome(NamedTuple):
+    """
+    What came of one tool call.
+
+    Args:
+        part: the answer to the call.
+        extra: further parts for the next request, after all answers.
+        error: why the model has to try again; None for a success.
+        deferred: a call that is answered later, outside of this run.
+    """
+
+    part: Union[ToolReturnPart, RetryPromptPart]
+    extra: Sequence[ModelRequestPart] = ()
+    error: Optional[Exception] = None
+    deferred: Any = None
+
+
+class PromptFunction:
+    """A user's function that makes a system prompt or instructions."""
+
+    __slots__ = ("dynamic", "function", "name", "takes_ctx")
+
+    def __init__(self, function: Callable[..., str], takes_ctx: bool, dynamic: bool = False) -> None:
+        self.function = function
+        self.takes_ctx = takes_ctx
+        self.dynamic = dynamic
+        self.name = getattr(function, "__qualname__", type(function).__qualname__)
+
+    def __call__(self, ctx: RunContext[Any]) -> str:
+        text = self.function(ctx) if self.takes_ctx else self.function()
+        ctx.deadline.check()
+        if not isinstance(text, str):
+            raise UserError(f"The prompt function {self.name!r} must return text; got {type(text).__name__}.")
+        return text
+
+
+class RunState:
+    """
+    What changes during a run.
+
+    Attributes:
+        message_history: the live list of messages.
+        usage: what was used so far.
+        retries: failed results so far.
+        tool_retries: failures in a row by tool.
+        run_step: requests prepared so far.
+    """
+
+    __slots__ = ("message_history", "retries", "run_step", "tool_retries", "usage")
+
+    def __init__(self, message_history: list[ModelMessage], usage: Usage) -> None:
+        self.message_history = message_history
+        self.usage = usage
+        self.retries = 0
+        self.tool_retries: dict[str, int] = {}
+        self.run_step = 0
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RunPlan:
+    """All that a run needs to know and does not change."""
+
+    prompt: Union[str, Sequence[UserContent]]
+    deps: Any
+    model: Model
+    model_settings: Optional[ModelSettings]
+    usage_limits: UsageLimits
+    deadline: Deadline
+    system_prompts: Sequence[str]
+    system_prompt_functions: Sequence[PromptFunction]
+    instructions: Sequence[Union[str, PromptFunction]]
+    history_processors: Sequence[Callable[[list[ModelMessage], RunContext[Any]], list[ModelMessage]]]
+    tools: dict[str, Tool[Any]]
+    result_schema: ResultSchema
+    result_tools: dict[str, ResultTool]
+    result_mode: ResultMode
+    result_validators: list[ResultValidator[Any, Any]]
+    result_retries: int
+    end_strategy: EndStrategy
+    parameters: ModelRequestParameters
+    has_prepare: bool
+
+    def context(
+        self, state: RunState, tool_name: Optional[str] = None, tool_call_id: Optional[str] = None, retry: int = 0
+    ) -> RunContext[Any]:
+        """What user code sees of the run at this moment."""
+        return RunContext(
+            self.deps,
+            self.model,
+            state.usage,
+            self.prompt,
+            state.message_history,
+            tool_call_id,
+            tool_name,
+            retry,
+            state.run_step,
+            deadline=self.deadline,
+        )
+
+    def tool_context(self, state: RunState, call: ToolCallPart) -> RunContext[Any]:
+        """What a tool sees while it answers *call*."""
+        return self.context(state, call.tool_name, call.tool_call_id, state.tool_retries.get(call.tool_name, 0))
+
+    def first_parts(self, state: RunState) -> list[ModelRequestPart]:
+        """The system prompts of a new conversation."""
+        parts: list[ModelRequestPart] = [SystemPromptPart(text) for text in self.system_prompts]
+        if self.system_prompt_functions:
+            ctx = self.context(state)
+            for function in self.system_prompt_functions:
+                parts.append(SystemPromptPart(function(ctx), function.name if function.dynamic else None))
+        return parts
+
+    def refresh_prompts(self, state: RunState) -> None:
+        """Make the dynamic system prompts of an old conversation anew, in messages of our own."""
+        dynamic = {function.name: function for function in self.system_prompt_functions if function.dynamic}
+        if not dynamic:
+            return
+        ctx = self.context(state)
+        for index, message in enumerate(state.message_history):
+            if isinstance(message, ModelRequest) and any(
+                isinstance(part, SystemPromptPart) and part.dynamic_ref in dynamic for part in message.parts
+            ):
+                parts = [
+                    SystemPromptPart(dynamic[part.dynamic_ref](ctx), part.dynamic_ref)
+                    if isinstance(part, SystemPromptPart) and part.dynamic_ref in dynamic
+                    else part
+                    for part in message.parts
+                ]
+                state.message_history[index] = ModelRequest(parts)
+
+    def outgoing(self, state: RunState) -> list[ModelMessage]:
+        """The messages as they are sent: history processors and instructions applied to a copy."""
+        messages = list(state.message_history)
+        if self.history_processors:
+            ctx = self.context(state)
+            for processor in self.history_processors:
+                messages = processor(messages, ctx)
+                self.deadline.check()
+                if not isinstance(messages, list) or not messages or not isinstance(messages[-1], ModelRequest):
+                    raise UserError(
+                        "A history processor must return a list of messages that ends in a ModelRequest; got "
+                        + (f"one that ends in {type(messages[-1]).__name__}." if messages else f"{messages!r}.")
+                    )
+        texts = self._instruction_texts(state)
+        if texts:
+            _insert_system_parts(messages, texts)
+        return messages
+
+    def _instruction_texts(self, state: RunState) -> list[str]:
+        texts = []
+        if self.instructions:
+            ctx = self.context(state)
+            made = [item if isinstance(item, str) else item(ctx) for item in self.instructions]
+            texts.append("\n\n".join(text for text in made if text))
+        if self.result_mode == "prompted" and self.parameters.result_schema is not None:
+            texts.append(f"{_PROMPTED}\n{dump_str(self.parameters.result_schema)}")
+        return [text for text in texts if text]
+
+    def prepared(self, state: RunState) -> ModelRequestParameters:
+        """The request's parameters, with the tools that their ``prepare`` functions leave."""
+        if not self.has_prepare:
+            return self.parameters
+        offered: list[ToolDefinition] = []
+        for tool in self.tools.values():
+            definition: Optional[ToolDefinition] = tool.definition()
+            if tool.prepare is not None:
+                ctx = self.context(state, tool.name, retry=state.tool_retries.get(tool.name, 0))
+                # A copy: what the function changes holds for this step alone.
+                definition = tool.prepare(ctx, deepcopy(tool.definition()))
+                self.deadline.check()
+                if definition is not None and not isinstance(definition, ToolDefinition):
+                    raise UserError(
+                        f"The prepare function of tool {tool.name!r} must return a ToolDefinition or None; "
+                        f"got {type(definition).__name__}."
+                    )
+            if definition is not None:
+                offered.append(definition)
+        return attrs.evolve(self.parameters, function_tools=offered)
+
+
+def _insert_system_parts(messages: list[ModelMessage], texts: list[str]) -> None:
+    """Put *texts* behind the system parts of the first request, in a message of our own."""
+    for index, message in enumerate(messages):
+        if isinstance(message, ModelRequest):
+            places = [i for i, part in enumerate(message.parts) if isinstance(part, SystemPromptPart)]
+            place = places[-1] + 1 if places else 0
+            added = [SystemPromptPart(text) for text in texts]
+            messages[index] = ModelRequest([*message.parts[:place], *added, *message.parts[place:]])
+            return
