@@ -113,9 +113,12 @@ class Deadline:
             except (OSError, ValueError):
                 continue  # closed in the meantime: nobody reads from it any more
 
-    def check(self) -> None:
+    def check(self, least: float = 0.0) -> None:
         """
         Raise where the run has to stop.
+
+        Args:
+            least: seconds that have to be left; what takes longer than them need not begin.
 
         Raises:
             RunCancelled: it was cancelled; comes before the deadline where both are true.
@@ -125,7 +128,7 @@ class Deadline:
             raise RunCancelled("The run was cancelled.")
         if self._callable is not None or self._parent is not None:
             self._ask()
-        if self._end != math.inf and time.monotonic() >= self._end:
+        if self._end != math.inf and time.monotonic() >= self._end - least:
             raise DeadlineExceeded(f"The deadline of {self._seconds:g} s was exceeded.")
 
     def sleep(self, seconds: float) -> None:
@@ -237,9 +240,9 @@ class _Both(Deadline):
     def polls(self) -> bool:
         return self._own.polls or super().polls
 
-    def check(self) -> None:
-        self._own.check()
-        super().check()
+    def check(self, least: float = 0.0) -> None:
+        self._own.check(least)
+        super().check(least)
 
     def attach(self, sock: Any) -> None:
         self._own.attach(sock)

@@ -1,0 +1,190 @@
+"""Reading bodies: bounded, decompressed by ourselves, and given back to the pool only when read to the end."""
+
+from __future__ import annotations
+
+import http.client
+import zlib
+from typing import Any, Optional
+
+from ..deadline import Deadline
+from .connection import AnswerTooLarge, Call, is_plain_answer
+
+__all__ = ["Body", "UnknownEncoding"]
+
+_PIECE = 65_536
+_WIRE_OVERHEAD = 8  # a body of one-byte chunks takes six times its size on the wire
+_ZIP_PIECE = 1_048_576  # bytes decompressed at once: a bomb never stands in memory whole
+_GZIP = 16 + zlib.MAX_WBITS
+_PLAIN = frozenset({"", "identity"})
+_GZIPPED = frozenset({"gzip", "x-gzip"})
+
+
+class UnknownEncoding(Exception):
+    """The answer is compressed in a way that was not asked for."""
+
+
+class Body:
+    """
+    The body of one answer.
+
+    Args:
+        response: a ``requests.Response`` of which nothing was read.
+        call: the try that it answers.
+        limit: bytes that it may have after decompression.
+
+    Raises:
+        UnknownEncoding: its Content-Encoding is neither gzip nor none.
+    """
+
+    __slots__ = ("_answer", "_call", "_deadline", "_gzip", "_left", "_raw", "ended")
+
+    def __init__(self, response: Any, call: Call, limit: int) -> None:
+        self._raw = response.raw
+        self._call = call
+        self._deadline: Deadline = call.deadline
+        self._left = limit
+        self.ended = False
+        answer: Any = call.answer
+        if answer is None:
+            answer = _answer_of(self._raw)
+            _bind_foreign(self._raw, call)
+        else:
+            call.allowance = call.received + (limit + _PIECE) * _WIRE_OVERHEAD
+        self._answer: Optional[http.client.HTTPResponse] = answer
+        self._gzip: Any = None
+        encoding = response.headers.get("content-encoding")
+        if encoding is not None:
+            encoding = encoding.strip().lower()
+            if encoding in _GZIPPED:
+                self._gzip = zlib.decompressobj(_GZIP)
+            elif encoding not in _PLAIN:
+                raise UnknownEncoding(encoding[:80])
+
+    def read_all(self) -> bytes:
+        """
+        The whole body; afterwards the connection is back in its pool.
+
+        Raises:
+            AnswerTooLarge: it has more bytes than allowed.
+            zlib.error, EOFError: it is no gzip, or a cut one.
+            Exception: whatever requests, urllib3 and http.client raise.
+        """
+        answer = self._answer
+        if answer is not None and self._gzip is None and answer.length is not None and not answer.chunked:
+            length = answer.length
+            if length > self._left:
+                raise AnswerTooLarge
+            data = answer.read(length)
+            if len(data) < length:
+                raise http.client.IncompleteRead(b"", length - len(data))
+            self._end()
+            return data
+        pieces: list[bytes] = []
+        while True:
+            piece = self.read_some(whole=True)
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+
+    def read_some(self, whole: bool = False) -> bytes:
+        """
+        The next bytes, as soon as there are any; none at the end, when the connection went back to its pool.
+
+        Args:
+            whole: whether the rest is wanted too, so that waiting for a larger piece costs nothing.
+
+        Raises:
+            as :meth:`read_all`.
+        """
+        while not self.ended:
+            data = self._wire_bytes(whole)
+            if not data:
+                if self._gzip is not None and not self._gzip.eof:
+                    raise EOFError("the gzip stream is cut")
+                self._end()
+            elif self._gzip is not None:
+                data = self._unzip(data)
+            if data:
+                self._left -= len(data)
+                if self._left < 0:
+                    raise AnswerTooLarge
+                return data
+        return b""
+
+    def abort(self) -> None:
+        """Close the connection now; what has not been read is never read."""
+        if self.ended:
+            return
+        self.ended = True
+        call = self._call
+        try:
+            call.shutdown(2)  # SHUT_RDWR: a reader in another thread holds a lock that closing would wait for
+        except (OSError, ValueError):
+            pass  # it is closed already
+        call.finish()
+        self._raw.close()
+        release = getattr(self._raw, "release_conn", None)
+        if release is not None:
+            release()
+
+    def _end(self) -> None:
+        self.ended = True
+        self._call.finish()
+        if self._answer is not None:
+            self._answer.close()
+            if self._call.leftover:
+                self._raw.close()
+        release = getattr(self._raw, "release_conn", None)
+        if release is not None:
+            release()
+
+    def _wire_bytes(self, whole: bool) -> bytes:
+        answer = self._answer
+        if answer is not None:
+            data = answer.read1(_PIECE)
+            if not data and answer.length:
+                raise http.client.IncompleteRead(b"", answer.length)
+            return data
+        self._deadline.check()
+        _cut_foreign(self._raw, self._call)
+        read1 = None if whole else getattr(self._raw, "read1", None)
+        data = self._raw.read(_PIECE, decode_content=False) if read1 is None else read1(_PIECE, decode_content=False)
+        self._deadline.check()
+        return data or b""
+
+    def _unzip(self, data: bytes) -> bytes:
+        """Decompress what came, and stop where it grows past what is allowed; members may follow each other."""
+        out: list[bytes] = []
+        room = self._left
+        while data:
+            if self._gzip.eof:
+                self._gzip = zlib.decompressobj(_GZIP)
+            piece = self._gzip.decompress(data, min(room + 1, _ZIP_PIECE))
+            room -= len(piece)
+            if room < 0:
+                raise AnswerTooLarge
+            out.append(piece)
+            data = self._gzip.unused_data or self._gzip.unconsumed_tail
+        return b"".join(out)
+
+
+def _answer_of(raw: Any) -> Any:
+    """The http.client answer behind *raw*, where urllib3 (before 2.2) has no ``read1`` of its own."""
+    if hasattr(raw, "read1"):
+        return None
+    answer = getattr(raw, "_original_response", None)
+    return answer if is_plain_answer(answer) else None
+
+
+def _bind_foreign(raw: Any, call: Call) -> None:
+    """Let cancelling reach the socket of a caller's own session, where it can be seen."""
+    sock = getattr(getattr(raw, "connection", None), "sock", None)
+    if sock is not None:
+        call.bind(sock)
+
+
+def _cut_foreign(raw: Any, call: Call) -> None:
+    """Cut the next read of a caller's own session to what is left of the deadline."""
+    left = call.deadline.remaining()
+    if left is not None and call.sock is not None and left < call.read_timeout:
+        call.sock.settimeout(max(0.001, left))

@@ -1,0 +1,413 @@
+"""
+A requests adapter whose connections keep a deadline on every read, and tell what became of a try.
+
+Only this module subclasses requests and urllib3; it is imported when the first session is made. Whatever is
+overridden is a hook that both leave open, so that floor and newest versions work. ``HTTPAdapter.send`` is not
+overridden: test libraries replace exactly that method.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from collections.abc import Mapping
+from contextvars import ContextVar
+from time import monotonic
+from typing import Any, Optional, Union
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from ..deadline import Deadline
+from ..exceptions import UserError
+
+__all__ = ["AnswerTooLarge", "Call", "DeadlineAdapter", "NoCookies", "current_call", "is_plain_answer"]
+
+_SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while reading
+_SLACK = 0.05  # seconds that a read may outlast the deadline; setting a socket's time-out is a system call
+_BUFFER = 16_384
+_ONE_SEND = 65_536  # bodies up to this size leave together with the headers
+_PIECE = 262_144  # bytes of a larger body between two looks at the clock
+_MOST_HEADERS = 1_048_576  # bytes before the body
+_MOST_POOLS = 256
+
+Verify = Union[bool, str, None]
+Cert = Union[str, tuple[str, str], None]
+
+
+class AnswerTooLarge(Exception):
+    """More bytes came than the answer may have."""
+
+
+class Call:
+    """
+    One try: what its connection has to know, and what it tells of how far it came.
+
+    Attributes:
+        deadline: of the run.
+        read_timeout: seconds for each read.
+        answer: the raw answer, once its reading has begun.
+        reused: it went out on a kept connection.
+        force_fresh: a kept connection must not be used.
+        sent: the whole request went out.
+        leftover: bytes followed its answer, so the connection cannot be trusted.
+        received: bytes of the answer that came, head included.
+        allowance: how many may come.
+    """
+
+    __slots__ = (
+        "allowance",
+        "answer",
+        "deadline",
+        "force_fresh",
+        "leftover",
+        "polls",
+        "read_timeout",
+        "received",
+        "reused",
+        "sent",
+        "sock",
+    )
+
+    def __init__(self, deadline: Deadline, read_timeout: float) -> None:
+        self.deadline = deadline
+        self.polls = deadline.polls
+        self.read_timeout = read_timeout
+        self.force_fresh = False
+        self.answer: Optional[http.client.HTTPResponse] = None
+        self.reused = False
+        self.leftover = False
+        self.sent = False
+        self.received = 0
+        self.allowance = _MOST_HEADERS
+        self.sock: Optional[socket.socket] = None
+
+    def bind(self, sock: Any) -> None:
+        """Take note of the connection's socket; a cancelling that came just before is seen here."""
+        self.sock = sock
+        if self.deadline.cancelled:
+            self.deadline.check()
+
+    def shutdown(self, how: int) -> None:
+        """Wake whoever reads: called by ``Deadline.cancel()``, from any thread."""
+        sock = self.sock
+        if sock is not None:
+            # Not SSLSocket.shutdown: it takes the TLS layer off, and a reader would see ciphertext as the answer.
+            socket.socket.shutdown(sock, how)
+
+    def renew(self) -> None:
+        """Forget the dead connection; the same try goes out again on a new one."""
+        self.sock = None
+        self.answer = None
+        self.reused = self.sent = False
+        self.force_fresh = True
+
+    def finish(self) -> None:
+        """The socket goes back to its pool or is closed: cancelling must not reach it any more."""
+        self.sock = None
+        self.deadline.detach(self)
+
+
+current_call: ContextVar[Optional[Call]] = ContextVar("syncagent_call", default=None)
+"""
+The try under way; set only around the sending. (A greenlet has a context of its own, whenever gevent patched.)
+"""
+
+
+def is_plain_answer(answer: object) -> bool:
+    """Whether *answer* is one that http.client reads from a socket."""
+    return isinstance(answer, http.client.HTTPResponse)
+
+
+class NoCookies(RequestsCookieJar):
+    """Takes no cookie and gives none: the session is shared by all users of the process."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Take nothing."""
+
+    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> None:
+        """Take nothing."""
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """
+    Direct and proxied connections that know their :class:`Call`.
+
+    Pools are looked up once for each URL and TLS settings, since that look-up costs more than the sending.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        self._pools: dict[Any, Any] = {}
+        self._paths: dict[tuple[str, bool], str] = {}
+        super().__init__(pool_connections=64, pool_maxsize=pool_size, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make direct pools of our connections."""
+        super().init_poolmanager(*args, socket_options=_socket_options(), **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Make proxied pools of our connections."""
+        if not proxy.lower().startswith("socks"):
+            proxy_kwargs["socket_options"] = _socket_options()
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Verify,
+        proxies: Optional[Mapping[str, str]] = None,
+        cert: Cert = None,
+    ) -> Any:
+        """The pool for *request*, from a bounded cache."""
+        key = (request.url, verify, cert, tuple(proxies.items()) if proxies else None)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            if len(self._pools) >= _MOST_POOLS:
+                self._pools.clear()
+            self._pools[key] = pool
+        return pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Verify, cert: Cert) -> None:
+        """Set a pool's certificates, once: it was looked up by them."""
+        settings = (verify, cert)
+        if getattr(conn, "tls_settings", None) != settings:
+            try:
+                super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # in the stubs
+            except OSError as error:
+                raise UserError(
+                    f"{error}. Check verify=, cert= and the variables REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE "
+                    "and SSL_CERT_FILE."
+                ) from None
+            conn.tls_settings = settings
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Optional[Mapping[str, str]]) -> str:
+        """What stands in the request line; kept for requests that go out directly."""
+        if proxies:
+            return str(super().request_url(request, proxies))
+        key = (str(request.url), False)
+        path = self._paths.get(key)
+        if path is None:
+            if len(self._paths) >= _MOST_POOLS:
+                self._paths.clear()
+            path = self._paths[key] = str(super().request_url(request, proxies))
+        return path
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """A response without a cookie jar of its own and without a copy of the headers."""
+        response = requests.Response.__new__(requests.Response)
+        # A copy of what __init__ sets, whatever that is in the version at hand.
+        response.__dict__.update(_EMPTY_RESPONSE)
+        response.history = []
+        response.status_code = resp.status
+        response.headers = resp.headers
+        response.raw = resp
+        response.reason = resp.reason
+        response.url = str(req.url)
+        response.request = req
+        response.connection = self
+        return response
+
+    def close(self) -> None:
+        """Close all pools."""
+        self._pools.clear()
+        self._paths.clear()
+        super().close()
+
+
+_EMPTY_RESPONSE: dict[str, Any] = dict(requests.Response().__dict__, cookies=NoCookies())
+
+
+class _Source:
+    """Stands for the socket where http.client makes a file of it."""
+
+    __slots__ = ("_call", "_sock")
+
+    def __init__(self, sock: Any, call: Call) -> None:
+        self._sock = sock
+        self._call = call
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return _Buffer(_Reader(self._sock, self._call), _BUFFER)
+
+
+class _Buffer(io.BufferedReader):
+    """Notices bytes after the answer's end: whoever sends them could slip a foreign answer in."""
+
+    raw: _Reader
+
+    def close(self) -> None:
+        if not self.closed:
+            self.raw.note_leftover(self)
+        super().close()
+
+
+class _Reader(io.RawIOBase):
+    """Reads from the socket; before each read the time-out is cut to what is left of the deadline."""
+
+    def __init__(self, sock: Any, call: Call) -> None:
+        self._sock = sock
+        self._call = call
+        self._raw = sock.makefile("rb", 0)  # keeps the socket open for us after its connection let go of it
+        self._timeout = sock.gettimeout()
+        self._quiet = False
+
+    def readable(self) -> bool:
+        return True
+
+    def note_leftover(self, buffer: io.BufferedReader) -> None:
+        """Look into *buffer* without reading on."""
+        self._quiet = True
+        if buffer.peek(1):
+            self._call.leftover = True
+
+    def readinto(self, buffer: Any) -> Optional[int]:
+        if self._quiet:
+            return None  # nothing now, to a buffered reader
+        call, deadline = self._call, self._call.deadline
+        until = min(monotonic() + call.read_timeout, deadline.end)
+        while True:
+            deadline.check()
+            left = until - monotonic()
+            if left <= 0:
+                deadline.check()
+                raise socket.timeout("timed out")
+            if call.polls and left > _SLICE:
+                left = _SLICE
+            if self._timeout is None or not left <= self._timeout <= left + _SLACK:
+                self._sock.settimeout(left)
+                self._timeout = left
+            try:
+                size: int = self._sock.recv_into(buffer)
+            except socket.timeout:
+                continue
+            except OSError:
+                if deadline.cancelled:
+                    deadline.check()
+                raise
+            if deadline.cancelled:
+                deadline.check()
+            call.received += size
+            if call.received > call.allowance:
+                raise AnswerTooLarge
+            return size
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._raw.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that is read under its call's deadline, also after the sending."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        call = current_call.get()
+        if call is None:
+            super().__init__(sock, *args, **kwargs)
+        else:
+            super().__init__(_Source(sock, call), *args, **kwargs)  # type: ignore[arg-type]  # has all that is used
+            call.answer = self
+
+
+class _CallMixin:
+    """What both kinds of connection do: know their call, and send small requests in one piece."""
+
+    response_class: Any = _Answer
+    _held: Optional[list[Any]] = None
+    sock: Any
+
+    def connect(self) -> None:
+        call = current_call.get()
+        super().connect()  # type: ignore[misc]  # the connection's
+        if call is not None:
+            call.reused = False
+            call.bind(self.sock)
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        call = current_call.get()
+        if call is None:
+            super().request(method, url, body, *args, **kwargs)  # type: ignore[misc]  # the connection's
+            return
+        if self.sock is not None and self.sock is not call.sock:
+            call.reused = True
+            call.bind(self.sock)
+        held: list[Any] = []
+        self._held = held
+        try:
+            super().request(method, url, body, *args, **kwargs)  # type: ignore[misc]  # the connection's
+        finally:
+            self._held = None
+        # Headers and body leave in one sendall: a thread gives up the interpreter lock once, not twice.
+        data = held[0] if len(held) == 1 else b"".join(held)
+        if len(data) <= _ONE_SEND:
+            self.send(data)
+        else:
+            self._send_pieces(data, call)
+        call.sent = True
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]  # the connection's
+        else:
+            self._held.append(data)
+
+    def _send_pieces(self, data: bytes, call: Call) -> None:
+        """Each piece has the read time-out, cut to the deadline: a long upload is no hanging connect."""
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            call.deadline.check()
+            if self.sock is not None:
+                left = call.deadline.remaining()
+                self.sock.settimeout(call.read_timeout if left is None else max(0.001, min(call.read_timeout, left)))
+            self.send(view[start : start + _PIECE])
+
+
+class _PoolMixin:
+    """A pool that can be told to make a new connection."""
+
+    tls_settings: Any = None
+
+    def _get_conn(self, timeout: Optional[float] = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
+        call = current_call.get()
+        if call is not None and call.force_fresh and getattr(conn, "sock", None) is not None:
+            conn.close()
+            return self._new_conn()  # type: ignore[attr-defined]  # the pool's
+        return conn
+
+
+class _PlainConnection(_CallMixin, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_CallMixin, HTTPSConnection):
+    pass
+
+
+class _PlainPool(_PoolMixin, HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TLSPool(_PoolMixin, HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _TLSPool}
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """No delay, and keep-alive: a reasoning model is silent for minutes, and routers forget silent connections."""
+    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options

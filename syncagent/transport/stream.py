@@ -1,0 +1,124 @@
+"""An answer that is handed on while it arrives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import NoReturn, Optional
+
+from ..exceptions import RunCancelled
+from .answers import request_id
+from .body import Body
+from .errors import FAILURES
+
+__all__ = ["HttpStream"]
+
+
+class HttpStream:
+    """
+    The body of a 2xx answer, in pieces of whatever size came; iterate over it once.
+
+    Read to its end, its connection goes back to the pool. Leaving the ``with`` before, or :meth:`close` from any
+    thread, closes the socket at once; nothing is drained.
+
+    Attributes:
+        status: the HTTP status.
+        headers: look-ups ignore case.
+        attempts: how many requests it took.
+    """
+
+    __slots__ = ("_body", "_closed", "_fail", "_started", "attempts", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: Body,
+        *,
+        attempts: int,
+        started: float,
+        fail: Callable[[Exception], NoReturn],
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.attempts = attempts
+        self._body = body
+        self._started = started
+        self._fail = fail
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<HttpStream {self.status} {self.content_type}>"
+
+    def __enter__(self) -> HttpStream:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """
+        The next bytes.
+
+        Raises:
+            StopIteration: the body is whole.
+            ModelConnectionError, ModelTimeoutError, ModelResponseError: it broke, stalled, or cannot be read.
+            DeadlineExceeded, RunCancelled: the run has to stop.
+        """
+        body = self._body
+        failure: Exception
+        going = False
+        try:
+            data = body.read_some()
+            going = True
+        except FAILURES as error:
+            failure = error
+        except (ValueError, AttributeError) as error:
+            if not self._closed:
+                raise
+            failure = error  # http.client stumbles over a file that another thread closed
+        finally:
+            if not going:
+                body.abort()
+        if going:
+            if data:
+                return data
+            if self._closed:
+                raise RunCancelled("The stream was closed while it was read.")
+            raise StopIteration
+        if self._closed:
+            raise RunCancelled("The stream was closed while it was read.")
+        self._fail(failure)
+
+    @property
+    def content_type(self) -> str:
+        """The media type in lower case, without parameters; empty where the server sent none."""
+        return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def request_id(self) -> Optional[str]:
+        """The provider's id of the request, for its support."""
+        return request_id(self.headers)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the first try."""
+        return time.monotonic() - self._started
+
+    def close(self) -> None:
+        """Close the socket, where the body was not read to its end; safe from any thread and more than once."""
+        if not self._body.ended:
+            self._closed = True
+            self._body.abort()
