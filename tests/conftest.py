@@ -3,6 +3,8 @@ What every test may rely on: a clean environment and a way to the shared recordi
 
 * The variables of a developer's machine (proxies, provider keys, ``SYNCAGENT_*``) are gone in every test.
 * ``shared`` is the folder of recorded exchanges; see :mod:`tests.shared_folder`.
+* hypothesis has no time limit for one example: the machine may be busy. Where ``CI`` is set it takes the
+  same examples each time, so that a commit is judged by what it changed; elsewhere it explores.
 * Tests marked ``local_model`` run only where ``-m`` names the marker, so that a plain ``pytest``
   neither fetches a model nor starts a server.
 """
@@ -13,6 +15,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.shared_folder import shared_folder
 
@@ -40,6 +43,9 @@ _PROVIDERS = (
     "XAI_",
     "ZAI_",
 )
+
+settings.register_profile("syncagent", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("syncagent")
 
 
 def _is_foreign(name: str) -> bool:

@@ -157,3 +157,11 @@ def test_root_is_tidy() -> None:
     """The repository's top holds the papers, setup files and folders, and otherwise only dot-files."""
     known = {*_TOP_FILES, *_TOP_FOLDERS, "build", "dist", "syncagent.egg-info"}  # the last three are built, and ignored
     assert [path.name for path in _ROOT.iterdir() if not path.name.startswith(".") and path.name not in known] == []
+
+
+@pytest.mark.parametrize("marker", ["run", "test"])
+def test_readme_shows_each_command_on_one_line(marker: str) -> None:
+    """README's two commands stand where CI looks for them, each one line that makes its own virtualenv."""
+    readme = (_ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^<!-- {marker} -->\n```\w*\n(.*)\n```$", readme, re.MULTILINE)
+    assert command.startswith("python -m venv .venv && .venv/bin/pip install ")
