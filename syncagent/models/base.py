@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Optional, Union
+
+import attrs
 
 from ..messages import (
     ModelResponse,
     ModelResponsePart,
     ModelResponseStreamEvent,
+    OpaquePart,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from ..settings import ModelSettings
     from ..tools import ModelRequestParameters
 
-__all__ = ["Model", "StreamedResponse"]
+__all__ = ["Model", "StreamedResponse", "response_of"]
 
 
 class Model(ABC):
@@ -92,56 +97,16 @@ class Model(ABC):
         """What the model can do."""
         return ModelProfile()
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - most models need neither, so it is no abstract method
         """Raise what a request would raise for want of a key or a package; does nothing by default."""
-
-
-class _Growing:
-    """One part of a stream while it grows; text is joined once, when somebody looks."""
-
-    __slots__ = ("chunks", "part")
-
-    def __init__(self, part: Union[ModelResponsePart, ToolCallPartDelta]) -> None:
-        self.part = part
-        self.chunks: list[str] = []
-
-    def add(self, delta: Union[TextPartDelta, ThinkingPartDelta, ToolCallPartDelta]) -> None:
-        part = self.part
-        if type(delta) is TextPartDelta and type(part) is TextPart:
-            self.chunks.append(delta.content_delta)
-        elif (
-            type(delta) is ToolCallPartDelta
-            and type(part) is ToolCallPart
-            and type(delta.args_delta) is str
-            and type(part.args) is str
-            and not delta.tool_name_delta
-            and delta.tool_call_id in (None, part.tool_call_id)
-        ):
-            self.chunks.append(delta.args_delta)
-        elif type(delta) is ThinkingPartDelta and type(part) is ThinkingPart and delta.signature_delta is None:
-            self.chunks.append(delta.content_delta or "")
-            part.provider_name = part.provider_name or delta.provider_name
-        else:
-            self.part = delta.apply(self.whole())  # type: ignore[arg-type] # apply refuses what does not fit
-
-    def whole(self) -> Union[ModelResponsePart, ToolCallPartDelta]:
-        """The part so far. A new object each time: the one handed out before stays as it was."""
-        part, more = self.part, "".join(self.chunks)
-        self.chunks.clear()
-        if more:
-            if isinstance(part, TextPart):
-                part = TextPart(part.content + more)
-            elif isinstance(part, ThinkingPart):
-                part = ThinkingPart(part.content + more, part.id, part.signature, part.provider_name)
-            elif isinstance(part, ToolCallPart) and isinstance(part.args, str):
-                part = ToolCallPart(part.tool_name, part.args + more, part.tool_call_id)
-            self.part = part
-        return part
 
 
 class StreamedResponse:
     """
     A response while it comes: iterate for its events, ask :meth:`get` for what there is so far.
+
+    A delta for an index where nothing has begun begins a part; a tool call begins once it has both a name
+    and arguments, and what came before is held back until then.
 
     Args:
         items: the events of a wire or a model, with :class:`~syncagent.models.wire.ResponseInfo` between them.
@@ -166,35 +131,80 @@ class StreamedResponse:
         self._provider_name = provider_name
         self.timestamp = timestamp or dt.datetime.now(dt.timezone.utc)
         self.info = ResponseInfo()
+        self.waiter: Optional[Callable[[float], bool]] = None
 
     def __iter__(self) -> Iterator[ModelResponseStreamEvent]:
         if self._iterator is None:
             self._iterator = self._read()
         return self._iterator
 
+    def begin(self) -> None:
+        """
+        Read until there is something to hand out; iterating gives it first.
+
+        Whoever has a second model to ask calls this before the response is anybody's.
+        """
+        events, early = iter(self), []
+        for event in events:
+            early.append(event)
+            part = event.part if type(event) is PartStartEvent else None
+            if part is None or isinstance(part, OpaquePart) or part.has_content():
+                break
+        self._iterator = chain(early, events)
+
     def _read(self) -> Iterator[ModelResponseStreamEvent]:
         parts = self._parts
         for item in self._items:
             if type(item) is PartDeltaEvent:
-                parts[item.index].add(item.delta)
-                yield item
+                growing = parts.get(item.index)
+                if growing is None or type(growing.part) is ToolCallPartDelta:
+                    start = self._start(item, growing)
+                    if start is not None:
+                        yield start
+                else:
+                    growing.add(item.delta)
+                    yield item
             elif type(item) is PartStartEvent:
                 # A copy is kept: the part in the event is the consumer's.
-                parts[item.index] = _Growing(item.part)
+                parts[item.index] = _Growing(copy.copy(item.part))
                 yield item
+            elif isinstance(item, ResponseInfo):
+                self._learn(item)
             else:
-                self._learn(item)  # type: ignore[arg-type] # the third kind
+                raise TypeError(
+                    f"A stream is made of PartStartEvent, PartDeltaEvent and ResponseInfo; got {type(item).__name__}."
+                )
+
+    def _start(self, event: PartDeltaEvent, growing: Optional[_Growing]) -> Optional[PartStartEvent]:
+        """Begin a part with a delta; None while a tool call's name or arguments are missing."""
+        delta, part = event.delta, None if growing is None else growing.part
+        whole: Union[ModelResponsePart, ToolCallPartDelta]
+        if type(delta) is ToolCallPartDelta:
+            whole = delta.apply(ToolCallPartDelta() if part is None else part)
+        elif part is not None:
+            whole = delta.apply(part)  # type: ignore[arg-type] # raises: half a tool call is neither text nor thinking
+        elif type(delta) is TextPartDelta:
+            whole = TextPart(delta.content_delta)
+        else:
+            whole = delta.apply(ThinkingPart(""))
+        self._parts[event.index] = _Growing(whole)
+        return None if isinstance(whole, ToolCallPartDelta) else PartStartEvent(event.index, copy.copy(whole))
 
     def _learn(self, info: ResponseInfo) -> None:
         known = self.info
         if info.usage is not None:
-            self._usage = info.usage
+            self._usage = known.usage = info.usage
         known.finish_reason = info.finish_reason or known.finish_reason
         known.provider_response_id = info.provider_response_id or known.provider_response_id
         known.complete = info.complete or known.complete
         if info.provider_details:
             known.provider_details = {**(known.provider_details or {}), **info.provider_details}
-        self._model_name = info.model_name or self._model_name
+        if info.model_name:
+            self._model_name = known.model_name = info.model_name
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the next event can be read within *seconds*; True where the model sets no ``waiter``."""
+        return self.waiter is None or self.waiter(seconds)
 
     @property
     def model_name(self) -> str:
@@ -220,7 +230,7 @@ class StreamedResponse:
         )
 
 
-def response_of(answer: Any, requests: int = 1) -> ModelResponse:
+def response_of(answer: Any) -> ModelResponse:
     """
     The response of a model of any make: a ``ModelResponse``, or the older pair with its usage.
 
@@ -229,10 +239,55 @@ def response_of(answer: Any, requests: int = 1) -> ModelResponse:
     """
     if isinstance(answer, ModelResponse):
         return answer
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], ModelResponse):
+    if isinstance(answer, tuple) and len(answer) == 2:
         response, usage = answer
-        response.usage = usage
-        return response
+        if isinstance(response, ModelResponse) and isinstance(usage, Usage):
+            return attrs.evolve(response, usage=usage)
     raise TypeError(f"Model.request returns a ModelResponse; got {type(answer).__name__}.")
 
 
+class _Growing:
+    """One part of a stream while it grows; text is joined once, when somebody looks."""
+
+    __slots__ = ("chunks", "part")
+
+    def __init__(self, part: Union[ModelResponsePart, ToolCallPartDelta]) -> None:
+        self.part = part
+        self.chunks: list[str] = []
+
+    def add(self, delta: Union[TextPartDelta, ThinkingPartDelta, ToolCallPartDelta]) -> None:
+        part = self.part
+        if type(delta) is TextPartDelta and type(part) is TextPart:
+            self.chunks.append(delta.content_delta)
+        elif (
+            type(delta) is ToolCallPartDelta
+            and type(part) is ToolCallPart
+            and type(delta.args_delta) is str
+            and type(part.args) is str
+            and not delta.tool_name_delta
+            and delta.tool_call_id in (None, part.tool_call_id)
+        ):
+            self.chunks.append(delta.args_delta)
+        elif (
+            type(delta) is ThinkingPartDelta
+            and type(part) is ThinkingPart
+            and delta.signature_delta is None
+            and delta.provider_name in (None, part.provider_name)
+        ):
+            self.chunks.append(delta.content_delta or "")
+        else:
+            self.part = delta.apply(self.whole())  # type: ignore[arg-type] # apply refuses what does not fit
+
+    def whole(self) -> Union[ModelResponsePart, ToolCallPartDelta]:
+        """The part so far. A grown part is a new object: one that was handed out stays as it was."""
+        part, more = self.part, "".join(self.chunks)
+        self.chunks.clear()
+        if more:
+            if isinstance(part, TextPart):
+                part = TextPart(part.content + more)
+            elif isinstance(part, ThinkingPart):
+                part = ThinkingPart(part.content + more, part.id, part.signature, part.provider_name)
+            else:
+                part = ToolCallPartDelta(args_delta=more).apply(part)
+            self.part = part
+        return part
