@@ -5,12 +5,13 @@ A reader that is fed text in pieces of any size and can say at any moment what t
 character is read once, however many pieces it comes in, and the value is built in place, so that looking at it
 after each piece costs no copy of what came before.
 
-What counts as JSON is what :func:`json.loads` reads (RFC 8259, and its ``NaN``, ``Infinity``, ``-Infinity``);
-of a key that comes twice the last value counts, and half of a surrogate pair stays as it is.
+What counts as JSON is RFC 8259, read as :mod:`~syncagent.schema.structure` reads the whole: no ``NaN``, no number
+too large for a float; of a key that comes twice the last value counts, and half of a surrogate pair stays.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final, Optional, Union
 
@@ -47,14 +48,7 @@ _DIGITS = re.compile(r"[0-9]*")
 _HEX = re.compile(r"[0-9a-fA-F]{0,4}")
 
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_WORDS: dict[str, tuple[str, Any]] = {
-    "t": ("true", True),
-    "f": ("false", False),
-    "n": ("null", None),
-    "N": ("NaN", float("nan")),
-    "I": ("Infinity", float("inf")),
-}
-_MINUS_INFINITY = ("-Infinity", float("-inf"))
+_WORDS: dict[str, tuple[str, Any]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
 # A number so far: after "-", "0", digits, ".", digits of the fraction, "e", its sign, digits of the exponent.
 _SIGN, _ZERO, _INTEGER, _POINT, _FRACTION, _E, _E_SIGN, _EXPONENT = range(8)
@@ -178,7 +172,7 @@ class PartialJson:
             self._place(self._pieces[0])
             self._placed = True
         elif self._state == _NUMBER and self.complete:
-            return self._to_number()
+            return self._to_number(0)
         return self._root
 
     # -- reading -------------------------------------------------------------------------------
@@ -286,16 +280,21 @@ class PartialJson:
             raise ValueError(f"A number of more than {MAX_NUMBER} characters at character {self._offset + position}.")
         if position < end:
             if number in _WHOLE:
-                self._end(self._to_number())
-            elif number == _SIGN and self._length == 1 and text[position] == "I":
-                self._state, self._expected = _WORD, _MINUS_INFINITY
+                self._end(self._to_number(position))
             else:
                 raise self._unexpected(text[position], position, "a digit")
+        elif self.complete:
+            self._to_number(position)  # at the top nothing may follow: too large is too large now
         return position
 
-    def _to_number(self) -> Union[int, float]:
+    def _to_number(self, position: int) -> Union[int, float]:
         text = "".join(self._pieces)
-        return int(text) if self._number <= _INTEGER else float(text)
+        if self._number <= _INTEGER:
+            return int(text)
+        number = float(text)
+        if math.isinf(number):
+            raise ValueError(f"A number too large for a float ends at character {self._offset + position}.")
+        return number
 
     # -- strings -------------------------------------------------------------------------------
 
