@@ -98,7 +98,9 @@ def parse_docstring(text: Optional[str], format: DocstringFormat = "auto") -> Do
 
 def _clean(text: str) -> list[str]:
     """Lines without the margin that all but the first share, and without blank lines at either end (PEP 257)."""
-    first, *rest = text.expandtabs().splitlines()
+    if "\t" in text:
+        text = text.expandtabs()
+    first, *rest = text.splitlines()
     lines = [first.strip(), *_dedent(rest)]
     start, end = 0, len(lines)
     while start < end and not lines[start]:
@@ -110,14 +112,23 @@ def _clean(text: str) -> list[str]:
 
 def _dedent(lines: list[str]) -> list[str]:
     """The lines without trailing spaces and without the indentation they share; blank ones are empty."""
-    stripped = [line.rstrip() for line in lines]
-    margin = min((len(line) - len(line.lstrip()) for line in stripped if line), default=0)
-    return [line[margin:] for line in stripped] if margin else stripped
+    margin = -1
+    stripped = []
+    for line in lines:
+        line = line.rstrip()
+        stripped.append(line)
+        if line:
+            indent = len(line) - len(line.lstrip())
+            if indent < margin or margin < 0:
+                margin = indent
+    return [line[margin:] for line in stripped] if margin > 0 else stripped
 
 
 def _text(first: str, rest: list[str]) -> str:
     """An item's text: what stands on its own line, then the lines below."""
-    return "\n".join([first, *_dedent(rest)]).strip() if rest else first.strip()
+    while rest and not rest[-1]:
+        rest.pop()
+    return "\n".join([first, *_dedent(rest)]).strip() if rest else first
 
 
 def _detect(lines: list[str]) -> Literal["google", "numpy", "sphinx"]:
@@ -177,8 +188,9 @@ def _google_items(lines: list[str], parameters: dict[str, str]) -> None:
         if item is None:
             rest.append(line)
             continue
-        _add(parameters, names, first, rest)
-        names, first, rest = item[0], item[1], []
+        if names:
+            _add(parameters, names, first, rest)
+        (names, first), rest = item, []
     _add(parameters, names, first, rest)
 
 
@@ -269,6 +281,8 @@ def _parse_sphinx(lines: list[str]) -> Docstring:
 
 def _names(head: str) -> Optional[list[str]]:
     """The parameters that a head like ``x``, ``*args`` or ``a, b`` names; None where it is not names."""
+    if head.isidentifier():
+        return [head]
     names = [name.strip().strip("`").replace("\\", "").lstrip("*") for name in head.split(",")]
     return names if all(name.isidentifier() for name in names) else None
 
