@@ -77,6 +77,7 @@ _BAD_REQUEST = (
     requests_errors.UnrewindableBodyError,
     urllib3_errors.LocationValueError,
 )
+_CONNECTING = (urllib3_errors.ConnectTimeoutError, requests_errors.ConnectTimeout)
 _DROPPED = (
     ConnectionError,
     http.client.RemoteDisconnected,
@@ -164,6 +165,8 @@ def broken(
                 f"The request to {host} cannot be sent ({type(found).__name__}): check the base URL, the headers "
                 "and the proxies; a SOCKS proxy needs the package PySocks."
             ) from None
+        if isinstance(found, _CONNECTING) and not isinstance(found, urllib3_errors.NewConnectionError):
+            return made(ModelTimeoutError, f"Connecting to {host} took too long.", True)
         if isinstance(found, AnswerTooLarge):
             return made(ModelResponseError, f"The answer of {host} is larger than allowed.", False)
         if isinstance(found, UnknownEncoding):
@@ -194,10 +197,6 @@ def _by_root(
             "Where a company's proxy signs it, point verify= or REQUESTS_CA_BUNDLE at its certificate."
         )
         return made(ModelConnectionError, text, False)
-    if isinstance(found, (urllib3_errors.ConnectTimeoutError, requests_errors.ConnectTimeout)) and not isinstance(
-        found, urllib3_errors.NewConnectionError
-    ):
-        return made(ModelTimeoutError, f"Connecting to {host} took too long.", True)
     if isinstance(found, (socket.timeout, urllib3_errors.ReadTimeoutError, requests_errors.ReadTimeout)):
         again = policy.retry_read_timeouts or sent is False
         words = "Sending to" if sent is False else "Waiting for an answer of"

@@ -1,0 +1,7 @@
+"""A server of faults: plain sockets, a thread for each connection, one scenario a function."""
+
+from __future__ import annotations
+
+from .server import FaultServer, Peer, Request, Scenario
+
+__all__ = ["FaultServer", "Peer", "Request", "Scenario"]
