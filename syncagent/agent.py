@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypedDict, Union, final, overload
 
-import attrs
 from typing_extensions import TypeGuard, TypeVar, Unpack
 
 from .deadline import Deadline, resolve_deadline
-from .declaration import UNSET, AgentDeclaration, model_of
+from .declaration import NO_OVERRIDE, UNSET, AgentDeclaration, Override, RunOptions, UserPrompt, model_of, overrides
 from .exceptions import UserError
 from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode
-from .messages import ModelMessage, UserContent, check_history
-from .plan import EndStrategy, RunPlan
-from .result import AgentRunResult
-from .result_tools import FinalResult, ResultDataT, ResultSchema
+from .messages import ModelMessage, check_history
+from .plan import EndStrategy
+from .result_tools import FinalResult, ResultDataT
 from .run import AgentRun, capture_run_messages, run_state, run_to_end
-from .settings import ModelSettings, check_settings, merge_model_settings
-from .tools import AgentDepsT, ModelRequestParameters, ResultMode
+from .run_result import AgentRunResult
+from .settings import ModelSettings
+from .streamed import RunEvents, StreamedRunResult
+from .tools import AgentDepsT
 from .usage import Usage, UsageLimits
 
 if TYPE_CHECKING:
@@ -57,31 +55,6 @@ __all__ = [
 ]
 
 RunResultDataT = TypeVar("RunResultDataT")
-UserPrompt = Union[str, Sequence[UserContent]]
-
-
-@attrs.frozen
-class _Override:
-    deps: Any = UNSET
-    model: Any = UNSET
-
-
-_overrides: ContextVar[dict[int, _Override]] = ContextVar("syncagent_overrides", default={})  # noqa: B039 -- never changed in place
-
-
-@attrs.frozen
-class RunOptions:
-    """The keywords of a run, passed on as one."""
-
-    user_prompt: UserPrompt
-    result_type: Any
-    message_history: Optional[Sequence[ModelMessage]]
-    model: Union[Model, str, None]
-    deps: Any
-    model_settings: Optional[ModelSettings]
-    usage_limits: Optional[UsageLimits]
-    usage: Optional[Usage]
-    deadline: Union[float, Deadline, None]
 
 
 @final
@@ -256,6 +229,89 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         finally:
             run.close()
 
+    @overload
+    def run_stream(
+        self, user_prompt: UserPrompt, *, result_type: None = None, **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[StreamedRunResult[AgentDepsT, ResultDataT]]: ...
+
+    @overload
+    def run_stream(
+        self, user_prompt: UserPrompt, *, result_type: type[RunResultDataT], **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[StreamedRunResult[AgentDepsT, RunResultDataT]]: ...
+
+    @overload
+    def run_stream(
+        self, user_prompt: UserPrompt, *, result_type: Any, **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[StreamedRunResult[AgentDepsT, Any]]: ...
+
+    @contextmanager
+    def run_stream(
+        self,
+        user_prompt: UserPrompt,
+        *,
+        result_type: Any = None,
+        message_history: Optional[Sequence[ModelMessage]] = None,
+        model: Union[Model, str, None] = None,
+        deps: Any = None,
+        model_settings: Optional[ModelSettings] = None,
+        usage_limits: Optional[UsageLimits] = None,
+        usage: Optional[Usage] = None,
+        infer_name: bool = True,
+        deadline: Union[float, Deadline, None] = None,
+    ) -> Iterator[StreamedRunResult[AgentDepsT, Any]]:
+        """
+        Run, and hand the result out while it comes: ``with agent.run_stream(...) as result``.
+
+        The ``with`` begins at the first part that can be the final result; leaving it stops the run and closes
+        the connection at once. Since text is handed out before it is whole, a result that is refused at the end
+        cannot be asked for again, as ``run_sync`` does. Arguments and errors are those of :meth:`run_sync`.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(sys._getframe(2))
+        options = RunOptions(
+            user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
+        )
+        result = StreamedRunResult(self._start(options))
+        try:
+            yield result
+        finally:
+            result.close()
+
+    def run_stream_events(
+        self,
+        user_prompt: UserPrompt,
+        *,
+        result_type: Any = None,
+        message_history: Optional[Sequence[ModelMessage]] = None,
+        model: Union[Model, str, None] = None,
+        deps: Any = None,
+        model_settings: Optional[ModelSettings] = None,
+        usage_limits: Optional[UsageLimits] = None,
+        usage: Optional[Usage] = None,
+        infer_name: bool = True,
+        deadline: Union[float, Deadline, None] = None,
+        heartbeat: Optional[float] = None,
+    ) -> RunEvents[AgentDepsT, Any]:
+        """
+        Run, and give everything that happens as an iterator: parts as they come, tool calls, the result.
+
+        Nothing is sent before the first event is asked for. Arguments and errors are those of :meth:`run_sync`.
+
+        Args:
+            heartbeat: seconds of silence in a body that has begun after which a ``HeartbeatEvent`` comes; one
+                comes before each request and each tool call, too. While an answer's headers are awaited, or a
+                tool runs, there is none: give ``Deadline(cancelled=...)`` for that.
+        """
+        if infer_name and self.name is None:
+            self._infer_name(sys._getframe(1))
+        if heartbeat is not None and not heartbeat > 0:
+            raise UserError(f"heartbeat is a positive number of seconds, or None; got {heartbeat!r}.")
+        options = RunOptions(
+            user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
+        )
+        run = self._start(options)
+        return RunEvents(run, lambda: run.events(heartbeat))
+
     def check(self) -> None:
         """
         Raise now what the first request would raise: an unknown model, a missing key, a missing package.
@@ -277,113 +333,18 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             deps: take the place of every run's.
             model: takes the place of every run's; may be a name.
         """
-        current = _overrides.get()
-        before = current.get(id(self), _Override())
-        override = _Override(
-            before.deps if deps is UNSET else deps, before.model if model is UNSET else model_of(model)
-        )
-        token = _overrides.set({**current, id(self): override})
+        current = overrides.get()
+        before = current.get(id(self), NO_OVERRIDE)
+        override = Override(before.deps if deps is UNSET else deps, before.model if model is UNSET else model_of(model))
+        token = overrides.set({**current, id(self): override})
         try:
             yield
         finally:
-            _overrides.reset(token)
-
-    # --- from options to a run -----------------------------------------------------------------
+            overrides.reset(token)
 
     def _start(self, options: RunOptions) -> AgentRun[AgentDepsT, Any]:
-        prompt = options.user_prompt
-        if not isinstance(prompt, (str, Sequence)) or isinstance(prompt, (bytes, bytearray)):
-            raise UserError(
-                f"user_prompt is text or a sequence of texts and media (BinaryContent); got {type(prompt).__name__}."
-            )
-        override = _overrides.get().get(id(self), _Override())
-        model = self._choose_model(options.model)
-        schema = self._schema_for(options.result_type)
-        check_settings(options.model_settings)
-        settings = merge_model_settings(self.model_settings, options.model_settings)
-        tools = self._tools
-        mode = self._mode_for(model, schema, bool(tools))
-        deadline = resolve_deadline(options.deadline, self._default_deadline())
-        by_tool = mode == "tool"
-        parameters = ModelRequestParameters(
-            [tool.definition() for tool in tools.values()],
-            schema.allow_text or not by_tool,
-            schema.definitions if by_tool else [],
-            result_mode=mode,
-            result_schema=schema.schema_for(mode),
-            deadline=deadline,
-        )
-        if settings and ("retry_policy" in settings or "on_incomplete" in settings):
-            settings = settings.copy()
-            parameters.retry_policy = settings.pop("retry_policy", None)
-            parameters.on_incomplete = settings.pop("on_incomplete", "raise")
-        plan = RunPlan(
-            prompt=prompt,
-            deps=options.deps if override.deps is UNSET else override.deps,
-            model=model,
-            model_settings=settings,
-            usage_limits=options.usage_limits or UsageLimits(),
-            deadline=deadline,
-            system_prompts=self._system_prompts,
-            system_prompt_functions=self._system_prompt_functions,
-            instructions=self._instructions,
-            history_processors=self._history_processors,
-            tools=tools,
-            result_schema=schema,
-            result_tools=schema.tools if by_tool else {},
-            result_mode=mode,
-            result_validators=self._result_validators,
-            result_retries=self._result_retries,
-            end_strategy=self.end_strategy,
-            parameters=parameters,
-            has_prepare=any(tool.prepare is not None for tool in tools.values()),
-        )
-        state = run_state(check_history(options.message_history), options.usage)
-        return AgentRun(plan, state, self._converter)
-
-    def _choose_model(self, chosen: Union[Model, str, None]) -> Model:
-        override = _overrides.get().get(id(self), _Override()).model
-        if chosen is None and self.model is None:
-            text = "`model` must be set either when creating the agent or when calling it."
-            if override is not UNSET:
-                text += " (Even when `override(model=...)` is customizing the model that will actually be called)"
-            raise UserError(text)
-        if override is not UNSET:
-            return override  # type: ignore[no-any-return] # a model, since override() took it
-        if chosen is not None:
-            return model_of(chosen)
-        if isinstance(self.model, str):
-            self.model = model_of(self.model)
-        return self.model  # type: ignore[return-value] # a model by now
-
-    def _schema_for(self, result_type: Any) -> ResultSchema:
-        if result_type is None:
-            return self._result_schema
-        if self._result_validators:
-            raise UserError("Cannot set a custom run `result_type` when the agent has result validators")
-        schema = ResultSchema(result_type, *self._result_tool, self._converter)
-        for name in schema.tools:
-            if name in self._tools:
-                raise UserError(f"Tool name conflicts with result schema name: {name!r}")
-        return schema
-
-    def _mode_for(self, model: Model, schema: ResultSchema, has_tools: bool) -> ResultMode:
-        if schema.plain:
-            return "tool"
-        profile = model.profile
-        mode = self._result_mode or profile.result_mode or "tool"
-        return "tool" if mode == "native" and has_tools and not profile.native_with_tools else mode
-
-    def _default_deadline(self) -> Optional[float]:
-        if self._deadline is not None:
-            return self._deadline
-        text = os.environ.get("SYNCAGENT_DEADLINE")
-        if not text:
-            return None
-        try:
-            return float(text)
-        except ValueError:
-            raise UserError(f"SYNCAGENT_DEADLINE is a number of seconds; got {text!r}.") from None
+        plan = self._plan(options)
+        return AgentRun(plan, run_state(check_history(options.message_history), options.usage), self._converter)
 
     def _infer_name(self, frame: Optional[FrameType]) -> None:
         """Take the name of the caller's variable that holds this very agent, if there is one."""

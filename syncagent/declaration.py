@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union, overload
 
+import attrs
 from typing_extensions import TypeVar
 
-from .deadline import Deadline
+from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
-from .messages import ModelMessage
-from .plan import EndStrategy, PromptFunction
+from .messages import ModelMessage, UserContent
+from .plan import EndStrategy, PromptFunction, RunPlan
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
 from .schema.signature import positional_parameter_count, refuse_coroutine
-from .settings import ModelSettings, check_settings
+from .settings import ModelSettings, check_settings, merge_model_settings
 from .tools import (
     AgentDepsT,
     DocstringFormat,
+    ModelRequestParameters,
     ResultMode,
     RunContext,
     SystemPromptFunc,
@@ -28,13 +32,17 @@ from .tools import (
     ToolPrepareFunc,
     check_retries,
 )
+from .usage import Usage, UsageLimits
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
     from .models.base import Model
 
-__all__ = ["UNSET", "AgentDeclaration", "model_of"]
+__all__ = ["UNSET", "AgentDeclaration", "Override", "RunOptions", "UserPrompt", "model_of", "overrides"]
+
+UserPrompt = Union[str, Sequence[UserContent]]
+"""What a run is asked: text, or a sequence of texts and media."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -47,6 +55,33 @@ class _Unset:
 NoneType = type(None)
 UNSET: Any = _Unset()
 """An argument that was not given, where None means something."""
+
+
+@attrs.frozen
+class Override:
+    deps: Any = UNSET
+    model: Any = UNSET
+
+
+NO_OVERRIDE = Override()
+_DEFAULT_LIMITS = UsageLimits()
+
+overrides: ContextVar[dict[int, Override]] = ContextVar("syncagentoverrides", default={})  # noqa: B039 -- never changed in place
+
+
+@attrs.frozen
+class RunOptions:
+    """The keywords of a run, passed on as one."""
+
+    user_prompt: UserPrompt
+    result_type: Any
+    message_history: Optional[Sequence[ModelMessage]]
+    model: Union[Model, str, None]
+    deps: Any
+    model_settings: Optional[ModelSettings]
+    usage_limits: Optional[UsageLimits]
+    usage: Optional[Usage]
+    deadline: Union[float, Deadline, None]
 
 
 class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
@@ -250,6 +285,100 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             raise UserError(f"Tool name conflicts with result schema name: {tool.name!r}")
         # A new dict: a run that goes on keeps the tools it began with.
         self._tools = {**self._tools, tool.name: tool.registered(self._retries, self._converter)}
+
+    def _plan(self, options: RunOptions) -> RunPlan:
+        """All that a run with *options* needs to know."""
+        prompt = options.user_prompt
+        if not isinstance(prompt, (str, Sequence)) or isinstance(prompt, (bytes, bytearray)):
+            raise UserError(
+                f"user_prompt is text or a sequence of texts and media (BinaryContent); got {type(prompt).__name__}."
+            )
+        override = overrides.get().get(id(self), NO_OVERRIDE)
+        model = self._choose_model(options.model)
+        schema = self._schema_for(options.result_type)
+        check_settings(options.model_settings)
+        settings = merge_model_settings(self.model_settings, options.model_settings)
+        tools = self._tools
+        mode = self._mode_for(model, schema, bool(tools))
+        deadline = resolve_deadline(options.deadline, self._default_deadline())
+        by_tool = mode == "tool"
+        parameters = ModelRequestParameters(
+            [tool.definition() for tool in tools.values()],
+            schema.allow_text or not by_tool,
+            schema.definitions if by_tool else [],
+            result_mode=mode,
+            result_schema=schema.schema_for(mode),
+            deadline=deadline,
+        )
+        if settings and ("retry_policy" in settings or "on_incomplete" in settings):
+            settings = settings.copy()
+            parameters.retry_policy = settings.pop("retry_policy", None)
+            parameters.on_incomplete = settings.pop("on_incomplete", "raise")
+        return RunPlan(
+            prompt=prompt,
+            deps=options.deps if override.deps is UNSET else override.deps,
+            model=model,
+            model_settings=settings,
+            usage_limits=options.usage_limits or _DEFAULT_LIMITS,
+            deadline=deadline,
+            system_prompts=self._system_prompts,
+            system_prompt_functions=self._system_prompt_functions,
+            instructions=self._instructions,
+            history_processors=self._history_processors,
+            tools=tools,
+            result_schema=schema,
+            result_tools=schema.tools if by_tool else {},
+            result_mode=mode,
+            result_validators=self._result_validators,
+            result_retries=self._result_retries,
+            end_strategy=self.end_strategy,
+            parameters=parameters,
+            has_prepare=any(tool.prepare is not None for tool in tools.values()),
+        )
+
+    def _choose_model(self, chosen: Union[Model, str, None]) -> Model:
+        override = overrides.get().get(id(self), NO_OVERRIDE).model
+        if chosen is None and self.model is None:
+            text = "`model` must be set either when creating the agent or when calling it."
+            if override is not UNSET:
+                text += " (Even when `override(model=...)` is customizing the model that will actually be called)"
+            raise UserError(text)
+        if override is not UNSET:
+            return override  # type: ignore[no-any-return] # a model, since override() took it
+        if chosen is not None:
+            return model_of(chosen)
+        if isinstance(self.model, str):
+            self.model = model_of(self.model)
+        return self.model  # type: ignore[return-value] # a model by now
+
+    def _schema_for(self, result_type: Any) -> ResultSchema:
+        if result_type is None:
+            return self._result_schema
+        if self._result_validators:
+            raise UserError("Cannot set a custom run `result_type` when the agent has result validators")
+        schema = ResultSchema(result_type, *self._result_tool, self._converter)
+        for name in schema.tools:
+            if name in self._tools:
+                raise UserError(f"Tool name conflicts with result schema name: {name!r}")
+        return schema
+
+    def _mode_for(self, model: Model, schema: ResultSchema, has_tools: bool) -> ResultMode:
+        if schema.plain:
+            return "tool"
+        profile = model.profile
+        mode = self._result_mode or profile.result_mode or "tool"
+        return "tool" if mode == "native" and has_tools and not profile.native_with_tools else mode
+
+    def _default_deadline(self) -> Optional[float]:
+        if self._deadline is not None:
+            return self._deadline
+        text = os.environ.get("SYNCAGENT_DEADLINE")
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            raise UserError(f"SYNCAGENT_DEADLINE is a number of seconds; got {text!r}.") from None
 
 
 def model_of(model: Union[Model, str]) -> Model:

@@ -168,6 +168,4 @@ def _default(value: Any) -> Any:
     return _convert(value, bytes_as_text, "value", 0)
 
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_default
-).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_default).encode

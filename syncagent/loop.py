@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 import attrs
 
 from .exceptions import ContentFilterError, ModelRetry, UnexpectedModelBehavior
 from .messages import (
+    HandleResponseEvent,
     ModelRequest,
     ModelRequestPart,
     ModelResponse,
@@ -33,7 +34,12 @@ from .schema.errors import ValidationError
 from .tools import AgentDepsT
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from typing_extensions import TypeAlias
+
+    from .response_stream import AgentStream
+    from .run import AgentRunContext
 
 __all__ = ["AgentNode", "CallToolsNode", "End", "ModelRequestNode", "UserPromptNode", "run_loop"]
 
@@ -101,6 +107,14 @@ class ModelRequestNode(Generic[AgentDepsT, ResultDataT]):
         plan.usage_limits.check_tokens(state.usage)
         return CallToolsNode(response, asked.final)
 
+    def stream(self, ctx: AgentRunContext[Any]) -> AbstractContextManager[AgentStream[AgentDepsT, ResultDataT]]:
+        """
+        Stream the response: ``with node.stream(run.ctx) as stream``, once, while it is the run's next node.
+
+        A normal exit reads the rest, since the run goes on; an exception closes the connection at once.
+        """
+        return ctx.run.stream_request(self)
+
 
 @attrs.define
 class CallToolsNode(Generic[AgentDepsT, ResultDataT]):
@@ -154,6 +168,14 @@ class CallToolsNode(Generic[AgentDepsT, ResultDataT]):
             ) from error
         state.retries += 1
         _check_result_retries(plan, state, exceeded)
+
+    def stream(self, ctx: AgentRunContext[Any]) -> AbstractContextManager[Iterator[HandleResponseEvent]]:
+        """
+        Stream the calls of the response's tools and what they return: ``with node.stream(run.ctx) as events``.
+
+        A normal exit calls the tools that are left.
+        """
+        return ctx.run.stream_tools(self)
 
     # --- tool calls ----------------------------------------------------------------------------
 

@@ -14,12 +14,28 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 from .deadline import current_deadline
 from .exceptions import AgentRunError, ModelRetry, UserError
-from .loop import AgentNode, End, UserPromptNode, run_loop
-from .messages import ModelMessage, RetryPromptPart, ToolCallPart, ToolReturn, ToolReturnPart, UserPromptPart
+from .loop import AgentNode, End, ModelRequestNode, UserPromptNode, run_loop
+from .messages import (
+    AgentRunResultEvent,
+    AgentStreamEvent,
+    FunctionToolCallEvent,
+    FunctionToolResultEvent,
+    HandleResponseEvent,
+    HeartbeatEvent,
+    ModelMessage,
+    ModelRequest,
+    RetryEvent,
+    RetryPromptPart,
+    ToolCallPart,
+    ToolReturn,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from .models.base import response_of
 from .plan import Ask, Asked, RunPlan, RunState, RunTools, ToolOutcome
-from .result import AgentRunResult
+from .response_stream import AgentStream, partial_response
 from .result_tools import FinalResult, ResultDataT
+from .run_result import AgentRunResult
 from .schema.errors import ValidationError
 from .tools import AgentDepsT
 from .usage import Usage
@@ -27,7 +43,7 @@ from .usage import Usage
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["AgentRun", "AgentRunContext", "call_tool", "capture_run_messages"]
+__all__ = ["AgentRun", "AgentRunContext", "call_tool", "capture_run_messages", "run_state", "run_to_end"]
 
 _MAX_DEPTH = 20  # runs inside tools of runs; deeper is a tool that calls its own agent for ever
 
@@ -100,21 +116,26 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     Attributes:
         ctx: the run's state and dependencies.
         next_node: the node that runs next, or the end.
+        plan: all that the run knows and does not change.
+        new_message_index: where this run's messages begin in the history.
     """
 
     def __init__(self, plan: RunPlan, state: RunState, converter: Optional[Converter] = None) -> None:
-        self._plan = plan
-        self._state = state
-        self._converter = converter
-        self._new_message_index = len(state.message_history)
+        self.plan = plan
+        self.new_message_index = len(state.message_history)
         if _depth.get() >= _MAX_DEPTH:
             raise UserError(
                 f"Runs are nested {_MAX_DEPTH} deep: a tool seems to call its own agent without end. "
                 "Give the inner run another agent, or a condition to stop."
             )
         self.ctx: AgentRunContext[AgentDepsT] = AgentRunContext(self, state, plan.deps)
-        self._loop = run_loop(UserPromptNode(plan.prompt), plan, state)
+        self._state = state
+        self._converter = converter
         self._failed = False
+        # What a node that was streamed led to, and the stream that is open.
+        self._ahead: Optional[tuple[Any, Any]] = None
+        self._stream: Optional[AgentStream[AgentDepsT, ResultDataT]] = None
+        self._loop = run_loop(UserPromptNode(plan.prompt), plan, state)
         self.next_node: Union[AgentNode, End[FinalResult[ResultDataT]]] = next(self._loop)  # type: ignore[assignment] # the first is a node
 
     def __repr__(self) -> str:
@@ -126,11 +147,13 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         if not isinstance(self.next_node, End):
             return None
         final = self.next_node.data
-        return AgentRunResult(final.data, final.tool_name, self._state, self._new_message_index, self._converter)
+        return AgentRunResult(final.data, final.tool_name, self._state, self.new_message_index, self._converter)
 
     def usage(self) -> Usage:
-        """What the run has used so far."""
-        return self._state.usage
+        """What the run has used so far, with what is known of a response that is being streamed."""
+        return self._state.usage if self._stream is None else self._stream.usage()
+
+    # --- node by node --------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Union[AgentNode, End[FinalResult[ResultDataT]]]]:
         while not isinstance(self.next_node, End):
@@ -148,26 +171,185 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         Raises:
             AgentRunError: the run failed; with ``.messages`` and ``.usage``.
         """
-        if isinstance(self.next_node, End):
-            raise UserError("The run has ended; its result is in `.result`.")
-        if self._failed:
-            raise UserError("The run has failed and cannot go on; start a new one with its messages as history.")
+        self._check_can_go_on()
+        if self._ahead is not None:
+            streamed, following = self._ahead
+            self._ahead = None
+            if node is None or node is streamed:
+                self.next_node = following
+                return self.next_node
         try:
             item = self._send(node)
             while True:
                 if type(item) is Ask:
                     item = self._send(self._ask(item))
                 elif type(item) is RunTools:
-                    item = self._send(self._run_tools(item.calls))
+                    item = self._send([call_tool(call, self.plan, self._state) for call in item.calls])
                 else:
                     self.next_node = item
                     return self.next_node
         except BaseException as error:
-            self._failed = True
-            self._loop.close()
-            if isinstance(error, AgentRunError) and error.messages is None:
-                error.messages, error.usage = self._state.message_history, self._state.usage
+            self._fail(error)
             raise
+
+    @contextmanager
+    def stream_request(self, node: Any) -> Iterator[AgentStream[AgentDepsT, ResultDataT]]:
+        """What ``node.stream(run.ctx)`` of a request is; a normal exit reads the rest, since the run goes on."""
+        item = self._begin_streaming(node)
+        with self.failing():
+            if type(item) is not Ask:
+                raise UserError("Only a ModelRequestNode has a response to stream.")
+            stream = self._open(item)
+            yield stream
+            if self._stream is None:
+                return  # closed inside the `with`
+            stream.drain()
+            self._stream = None
+            stream.close()
+            self._ahead = (node, self._send(Asked(stream.get())))
+
+    @contextmanager
+    def stream_tools(self, node: Any) -> Iterator[Iterator[HandleResponseEvent]]:
+        """What ``node.stream(run.ctx)`` of a response is; a normal exit calls the tools that are left."""
+        item = self._begin_streaming(node)
+        outcomes: list[ToolOutcome] = []
+        with self.failing():
+            calls = item.calls if type(item) is RunTools else []
+            events = self._call_tools(calls, outcomes)
+            yield events
+            for _ in events:
+                continue
+            self._ahead = (node, self._send(outcomes) if calls else item)
+
+    def _open(self, ask: Ask) -> AgentStream[AgentDepsT, ResultDataT]:
+        self._stream = stream = AgentStream[AgentDepsT, ResultDataT](self.plan, self._state, ask)
+        return stream
+
+    def _begin_streaming(self, node: Any) -> Any:
+        self._check_can_go_on()
+        if node is not self.next_node or self._ahead is not None:
+            raise UserError("Only the run's next node can be streamed, and only once.")
+        with self.failing():
+            return self._send(None)
+
+    # --- the whole run as a stream ---------------------------------------------------------------
+
+    def next_response(self, asked: Optional[Asked]) -> Optional[AgentStream[AgentDepsT, ResultDataT]]:
+        """
+        Go on to the next response, calling tools on the way.
+
+        Args:
+            asked: what the response before said; None at the beginning.
+
+        Returns:
+            The response as a stream, or None at the end of the run.
+        """
+        self._check_can_go_on()
+        with self.failing():
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None
+            item = self._cross(asked)
+            while type(item) is RunTools:
+                item = self._cross([call_tool(call, self.plan, self._state) for call in item.calls])
+            if type(item) is Ask:
+                self._open(item)
+            return self._stream
+
+    def events(self, heartbeat: Optional[float] = None) -> Iterator[AgentStreamEvent]:
+        """Everything that happens until the end; see ``Agent.run_stream_events``."""
+        item = self._guarded_cross(None)
+        while not isinstance(item, End):
+            if type(item) is Ask:
+                if heartbeat is not None:
+                    yield HeartbeatEvent()
+                yield from self._stream_events(item, heartbeat)
+                stream, self._stream = self._stream, None
+                if stream is None:
+                    return  # closed
+                stream.close()
+                item = self._guarded_cross(Asked(stream.get()))
+            else:
+                outcomes: list[ToolOutcome] = []
+                for event in self._call_tools(item.calls, outcomes):
+                    if heartbeat is not None and isinstance(event, FunctionToolCallEvent):
+                        yield HeartbeatEvent()
+                    yield event
+                item = self._guarded_cross(outcomes)
+            if isinstance(self.next_node, ModelRequestNode):
+                yield from self._retry_events(self.next_node.request)
+        yield AgentRunResultEvent(self.result)
+
+    def _stream_events(self, ask: Ask, heartbeat: Optional[float]) -> Iterator[AgentStreamEvent]:
+        with self.failing():
+            stream = self._open(ask)
+            events = iter(stream)
+            while True:
+                if heartbeat is not None:
+                    while not stream.wait(heartbeat):
+                        yield HeartbeatEvent()
+                event = next(events, None)
+                if event is None:
+                    return
+                yield event
+
+    def _retry_events(self, request: ModelRequest) -> Iterator[RetryEvent]:
+        """The refusals of results in the next request; those of tools were handed out with the tools' events."""
+        for part in request.parts:
+            if isinstance(part, RetryPromptPart) and part.tool_name not in self.plan.tools:
+                yield RetryEvent(part)
+
+    def _call_tools(self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome]) -> Iterator[HandleResponseEvent]:
+        with self.failing():
+            for call in calls:
+                event = FunctionToolCallEvent(call)
+                yield event
+                outcome = call_tool(call, self.plan, self._state)
+                outcomes.append(outcome)
+                yield FunctionToolResultEvent(outcome.part, event.call_id)
+
+    # --- the loop's other side -------------------------------------------------------------------
+
+    def close(self, *, keep_partial: bool = False) -> None:
+        """
+        Stop where the run stands; a response that is being streamed is counted and its connection closed.
+
+        Args:
+            keep_partial: put what came of that response into the history.
+        """
+        self._failed = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+            self._state.usage.incr(stream.response_usage, requests=1)
+            partial = partial_response(stream.get()) if keep_partial else None
+            if partial is not None:
+                self._state.message_history.append(partial)
+        self._loop.close()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """An error inside ends the run; one of ours gets its messages and usage."""
+        try:
+            yield
+        except GeneratorExit:
+            raise  # an iterator was left, which is no error; whoever owns the run closes it
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        self.close(keep_partial=False)
+        if isinstance(error, AgentRunError) and error.messages is None:
+            error.messages, error.usage = self._state.message_history, self._state.usage
+
+    def _check_can_go_on(self) -> None:
+        if isinstance(self.next_node, End):
+            raise UserError("The run has ended; its result is in `.result`.")
+        if self._failed:
+            raise UserError("The run has failed or was closed; start a new one with its messages as history.")
+        if self._stream is not None and self._ahead is None and not self._stream.finished:
+            raise AgentRunError("You must finish streaming before calling run()")
 
     def _send(self, value: Any) -> Any:
         """What the loop wants next; apart from the effects, whose own StopIteration is no end of the loop."""
@@ -176,19 +358,27 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         except StopIteration as stop:
             return stop.value
 
-    def close(self) -> None:
-        """Stop where the run stands."""
-        self._loop.close()
+    def _cross(self, value: Any) -> Any:
+        """The next effect or the end; crosses the boundaries between nodes on the way."""
+        item = self._send(value)
+        while type(item) is not Ask and type(item) is not RunTools:
+            self.next_node = item
+            if isinstance(item, End):
+                break
+            item = self._send(None)
+        return item
+
+    def _guarded_cross(self, value: Any) -> Any:
+        self._check_can_go_on()
+        with self.failing():
+            return self._cross(value)
 
     def _ask(self, ask: Ask) -> Asked:
-        plan = self._plan
+        plan = self.plan
         plan.deadline.check()
         response = response_of(plan.model.request(ask.messages, ask.model_settings, ask.parameters))
         plan.deadline.check()  # a model of the user's own may not look at it
         return Asked(response)
-
-    def _run_tools(self, calls: Sequence[ToolCallPart]) -> list[ToolOutcome]:
-        return [call_tool(call, self._plan, self._state) for call in calls]
 
 
 def run_to_end(run: AgentRun[Any, ResultDataT]) -> AgentRunResult[ResultDataT]:
@@ -215,7 +405,7 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome
     except ValidationError as error:
         return _refused(call, error.errors, error)
     if tool.takes_ctx:
-        args = (plan.tool_context(state, call), *args)
+        args = [plan.tool_context(state, call), *args]
     # Set around this one call: runs started inside the tool inherit the deadline, and nobody else sees it.
     deadline, depth = current_deadline.set(plan.deadline), _depth.set(_depth.get() + 1)
     try:

@@ -13,14 +13,18 @@ from typing import Any, Literal, Optional, Union
 from ..exceptions import UserError
 from ._content import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, UserContent
 from ._events import (
+    AgentRunResultEvent,
+    AgentStreamEvent,
     FinalResultEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
     HandleResponseEvent,
+    HeartbeatEvent,
     ModelResponsePartDelta,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
+    RetryEvent,
     TextPartDelta,
     ThinkingPartDelta,
     ToolCallPartDelta,
@@ -44,6 +48,8 @@ from ._parts import (
 )
 
 __all__ = [
+    "AgentRunResultEvent",
+    "AgentStreamEvent",
     "AudioUrl",
     "BinaryContent",
     "DocumentUrl",
@@ -52,6 +58,7 @@ __all__ = [
     "FunctionToolCallEvent",
     "FunctionToolResultEvent",
     "HandleResponseEvent",
+    "HeartbeatEvent",
     "ImageUrl",
     "ModelMessage",
     "ModelMessagesTypeAdapter",
@@ -64,6 +71,7 @@ __all__ = [
     "OpaquePart",
     "PartDeltaEvent",
     "PartStartEvent",
+    "RetryEvent",
     "RetryPromptPart",
     "SystemPromptPart",
     "TextPart",

@@ -10,14 +10,18 @@ from ..jsonable import dump_str
 from ._parts import ModelResponsePart, RetryPromptPart, TextPart, ThinkingPart, ToolCallPart, ToolReturnPart
 
 __all__ = [
+    "AgentRunResultEvent",
+    "AgentStreamEvent",
     "FinalResultEvent",
     "FunctionToolCallEvent",
     "FunctionToolResultEvent",
     "HandleResponseEvent",
+    "HeartbeatEvent",
     "ModelResponsePartDelta",
     "ModelResponseStreamEvent",
     "PartDeltaEvent",
     "PartStartEvent",
+    "RetryEvent",
     "TextPartDelta",
     "ThinkingPartDelta",
     "ToolCallPartDelta",
@@ -183,3 +187,32 @@ class FunctionToolResultEvent:
 
 HandleResponseEvent = Union[FunctionToolCallEvent, FunctionToolResultEvent]
 """What happens while a response's tools run."""
+
+
+@attrs.define
+class RetryEvent:
+    """The model is asked again because its answer was refused; *part* is what it is told."""
+
+    part: RetryPromptPart
+    event_kind: Literal["retry"] = "retry"
+
+
+@attrs.define
+class HeartbeatEvent:
+    """Nothing has happened for a while, or something that may take long is about to begin."""
+
+    event_kind: Literal["heartbeat"] = "heartbeat"
+
+
+@attrs.define
+class AgentRunResultEvent:
+    """The last event of a run; *result* is its :class:`~syncagent.result.AgentRunResult`."""
+
+    result: Any
+    event_kind: Literal["agent_run_result"] = "agent_run_result"
+
+
+AgentStreamEvent = Union[
+    ModelResponseStreamEvent, FinalResultEvent, HandleResponseEvent, RetryEvent, HeartbeatEvent, AgentRunResultEvent
+]
+"""Everything that happens in a run."""

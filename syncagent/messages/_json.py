@@ -14,16 +14,17 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, Union, get_args
 
 import attrs
-from cattrs import Converter, transform_error
+from cattrs import BaseValidationError, ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ..jsonable import bytes_as_base64, dump_bytes, isoformat, to_jsonable
 from ..usage import Usage
 from ._content import AudioUrl, BinaryContent, DocumentUrl, ImageUrl
 from ._parts import (
+    FinishReason,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -57,6 +58,7 @@ _ADDED = {
     ModelResponse: ("usage", "finish_reason", "provider_name", "provider_response_id", "provider_details"),
     Usage: ("tool_calls", "cost"),
 }
+_SHOWN = 10  # problems that an error names
 _CLASSES = (*_REQUEST_PARTS.values(), *_RESPONSE_PARTS.values(), *_CONTENT.values(), *_MESSAGES.values(), Usage)
 
 
@@ -83,14 +85,29 @@ def load_python(data: Any) -> list[ModelMessage]:
     for index, item in enumerate(data):
         try:
             messages.append(_message(item, converter))
-        except Exception as error:
-            details = "; ".join(transform_error(error, path=f"messages[{index}]", format_exception=_describe))
-            raise ValueError(f"The history cannot be loaded: {details}") from None
+        except (ValueError, BaseValidationError) as error:
+            found = [f"messages[{index}]{path}: {what}" for path, what in _problems(error)]
+            more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+            raise ValueError(f"The history cannot be loaded: {'; '.join(found[:_SHOWN] + more)}") from None
     return messages
 
 
-def _describe(error: BaseException, _type: Any) -> str:
-    return "required field missing" if isinstance(error, KeyError) else str(error)
+class _ListProblems(ValueError):
+    """What is wrong inside a list: paths that begin at it, and texts."""
+
+    def __init__(self, found: list[tuple[str, str]]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def _problems(error: BaseException) -> list[tuple[str, str]]:
+    if isinstance(error, _ListProblems):
+        return error.found
+    if isinstance(error, ClassValidationError):
+        noted, others = error.group_exceptions()
+        found = [(f".{note.name}{path}", what) for inner, note in noted for path, what in _problems(inner)]
+        return found + [problem for inner in others for problem in _problems(inner)]
+    return [("", "required field missing" if isinstance(error, KeyError) else str(error))]
 
 
 # --- out -------------------------------------------------------------------------------------------
@@ -105,10 +122,12 @@ def _dumper(as_json: bool) -> Converter:
         converter.register_unstructure_hook(bytes, bytes_as_base64)
         converter.register_unstructure_hook(Decimal, str)
 
+    media = tuple(_CONTENT.values())
+
     def content(value: Any) -> Any:
         """A tool's return or a user's content: messages' own classes inside, anything else around them."""
-        if isinstance(value, (list, tuple)) and any(isinstance(item, tuple(_CONTENT.values())) for item in value):
-            return [converter.unstructure(item) if attrs.has(type(item)) else content(item) for item in value]
+        if isinstance(value, (list, tuple)) and any(isinstance(item, media) for item in value):
+            return [converter.unstructure(item) if isinstance(item, media) else content(item) for item in value]
         return to_jsonable(value, encode_bytes=bytes_as_base64) if as_json else value
 
     untyped = {"content", "args", "metadata", "data", "details", "provider_details"}
@@ -153,10 +172,10 @@ def _loader() -> Converter:
         ModelResponse: {
             "parts": lambda value, _: _each(value, lambda part: _response_part(part, converter)),
             "usage": lambda value, _: _usage(value, converter),
-            "provider_details": _as_it_is,
-            "finish_reason": _as_it_is,
+            "provider_details": _object_or_none,
+            "finish_reason": lambda value, _: value if value in get_args(FinishReason) else None,
         },
-        Usage: {"details": _as_it_is},
+        Usage: {"details": _object_or_none},
     }
     for cls in set(_CLASSES):
         overrides = {}
@@ -165,7 +184,7 @@ def _loader() -> Converter:
                 overrides[field.name] = override(omit=True)  # the class says it; newer names of a kind load too
             elif field.name in hooks.get(cls, {}):
                 overrides[field.name] = override(struct_hook=hooks[cls][field.name])
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **overrides))  # type: ignore[arg-type] # as above
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **overrides))
     return converter
 
 
@@ -188,6 +207,8 @@ def _message(value: Any, converter: Converter) -> ModelMessage:
 
 
 def _request_part(value: Any, converter: Converter) -> Any:
+    if type(value) in _REQUEST_PARTS.values():
+        return value
     kind = _tagged(value, "part_kind", "a part")
     if kind not in _REQUEST_PARTS:
         raise ValueError(f"unknown part_kind {kind!r} in a request; expected one of {', '.join(_REQUEST_PARTS)}")
@@ -195,6 +216,8 @@ def _request_part(value: Any, converter: Converter) -> Any:
 
 
 def _response_part(value: Any, converter: Converter) -> Any:
+    if type(value) in _RESPONSE_PARTS.values():
+        return value
     kind = _tagged(value, "part_kind", "a part")
     if kind in _RESPONSE_PARTS:
         return converter.structure(value, _RESPONSE_PARTS[kind])
@@ -209,6 +232,8 @@ def _user_content(value: Any, converter: Converter) -> Any:
 
 
 def _user_item(value: Any, converter: Converter) -> Any:
+    if type(value) in _CONTENT.values():
+        return value
     kind = _tagged(value, "kind", "user content")
     if kind not in _CONTENT:
         raise ValueError(f"unknown kind {kind!r} of user content; expected text or one of {', '.join(_CONTENT)}")
@@ -216,27 +241,34 @@ def _user_item(value: Any, converter: Converter) -> Any:
 
 
 def _each(value: Any, load: Callable[[Any], Any]) -> list[Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         raise ValueError(f"expected a list, got {type(value).__name__}")
-    items = []
+    items, found = [], []
     for index, item in enumerate(value):
         try:
             items.append(load(item))
-        except Exception as error:
-            details = "; ".join(transform_error(error, path=f"[{index}]", format_exception=_describe))
-            raise ValueError(details) from None
+        except (ValueError, BaseValidationError) as error:
+            found += [(f"[{index}]{path}", what) for path, what in _problems(error)]
+    if found:
+        raise _ListProblems(found)
     return items
 
 
 def _usage(value: Any, converter: Converter) -> Usage:
-    """Later versions say input and output tokens, and count nothing as 0 requests."""
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {type(value).__name__}")
-    value = dict(value)
+    """Later versions say input and output tokens, store no total, and count cached tokens beside the details."""
+    if isinstance(value, Usage):
+        return value
+    value = dict(_object_or_none(value, _as_it_is) or {})
     for new, old in (("input_tokens", "request_tokens"), ("output_tokens", "response_tokens")):
         if new in value:
             value.setdefault(old, value.pop(new))
-    return converter.structure(value, Usage)
+            value.setdefault("total_tokens", None)
+    usage = converter.structure(value, Usage)
+    if usage.total_tokens is None and "total_tokens" in value and usage.request_tokens is not None:
+        usage.total_tokens = usage.request_tokens + (usage.response_tokens or 0)
+    if value.get("cache_read_tokens"):
+        usage.details = {"cached_tokens": _count(value["cache_read_tokens"], None), **(usage.details or {})}
+    return usage
 
 
 def _text(value: Any, _: Any) -> str:
@@ -247,15 +279,18 @@ def _text(value: Any, _: Any) -> str:
 
 def _count(value: Any, _: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected a whole number, got {value!r}")
-    return value
+        raise ValueError(f"expected a whole number, got {value!r:.40}")
+    return int(value)
 
 
 def _decimal(value: Any, _: Any) -> Decimal:
     try:
-        return Decimal(value)
-    except (InvalidOperation, TypeError, ValueError):
-        raise ValueError(f"expected a decimal number, got {value!r}") from None
+        number = Decimal(str(value))  # a float counts as what it prints
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if isinstance(value, bool) or not number.is_finite():
+        raise ValueError(f"expected a decimal number, got {value!r:.40}")
+    return number
 
 
 def _bytes(value: Any, _: Any) -> bytes:
@@ -273,7 +308,7 @@ def _timestamp(value: Any, _: Any) -> dt.datetime:
         return value
     text = _text(value, _)
     try:  # 3.9 and 3.10 read neither Z nor less than six digits of a second
-        head, dot, rest = text.replace("Z", "+00:00").partition(".")
+        head, dot, rest = text.upper().replace("Z", "+00:00").partition(".")
         if dot:
             digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
             head, rest = f"{head}.{digits[:6].ljust(6, '0')}", rest[len(digits) :]
@@ -293,6 +328,10 @@ def _object(value: Any, _: Any) -> dict[str, Any]:
     return value
 
 
+def _object_or_none(value: Any, _: Any) -> Optional[dict[str, Any]]:
+    return None if value is None else _object(value, _)
+
+
 def _arguments(value: Any, _: Any) -> Any:
     if value is None:  # later versions write null for no arguments
         return {}
@@ -302,4 +341,11 @@ def _arguments(value: Any, _: Any) -> Any:
 def _retry_content(value: Any, _: Any) -> Any:
     if isinstance(value, str):
         return value
-    return _each(value, lambda error: {**_object(error, None), "loc": tuple(error.get("loc", ()))})
+    return _each(value, _validation_error)
+
+
+def _validation_error(value: Any) -> dict[str, Any]:
+    loc = _object(value, None).get("loc", ())
+    if not isinstance(loc, (list, tuple)):
+        raise ValueError(f"'loc' is a list, got {type(loc).__name__}")
+    return {**value, "loc": tuple(loc)}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..tools import ModelRequestParameters
@@ -57,7 +58,5 @@ def override_allow_model_requests(allow_model_requests: bool) -> Iterator[None]:
 
 def __getattr__(name: str) -> Any:
     if name in ("KnownModelName", "infer_model"):
-        from . import names
-
-        return getattr(names, name)
+        return getattr(import_module(".names", __name__), name)  # the wires import this package, names the wires
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
