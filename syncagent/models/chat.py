@@ -1,0 +1,425 @@
+"""
+The mapping of OpenAI-compatible chat (``POST /chat/completions``): messages to a body, answers to messages.
+
+Dozens of servers speak it, each a little differently. What differs is a quirk: a named entry of :data:`QUIRKS`,
+whose value stands in the provider's row or in the model's profile. The rules of the API itself are OpenAI's:
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from json.encoder import encode_basestring as quote
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from ..exceptions import UserError
+from ..jsonable import dump_str
+from ..messages import (
+    AudioUrl,
+    BinaryContent,
+    DocumentUrl,
+    ImageUrl,
+    ModelRequest,
+    ModelResponse,
+    OpaquePart,
+    RetryPromptPart,
+    SystemPromptPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from ._chat_answer import NO_QUIRKS, decode, decode_error
+from ._chat_stream import decode_stream
+from ._schemas import limit_strings, strict_schema
+from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
+
+if TYPE_CHECKING:
+    from ..messages import ModelResponseStreamEvent
+    from ..tools import ToolDefinition
+    from ..transport.sse import Frame
+
+__all__ = ["QUIRKS", "ChatWire", "decode", "decode_error", "decode_stream", "encode"]
+
+QUIRKS: dict[str, str] = {
+    "error_kinds": "texts of error messages, each with the kind of error that it means",
+    "keep": "names of fields of an answer's message that are kept as an OpaquePart and sent back",
+    "max_length": "the maxLength of strings in schemas that have none",
+    "max_tokens": "the body's key for max_tokens",
+    "named_tool_choice": "False where a named tool_choice is not obeyed: that tool alone is sent, and required",
+    "required_body": "further keys of the body where tool_choice is 'required'",
+    "stream_usage": "False where stream_options is refused",
+    "system_role": "the role of system prompts: system, developer or user",
+    "thinking": "the message field in which thinking goes back beside tool calls",
+    "top_k": "True where the API takes top_k",
+    "unsendable": "names of settings that the model refuses",
+}
+"""What a server may do differently, by name; the value is the row's."""
+
+_log = logging.getLogger("syncagent.models")
+
+
+class ChatWire:
+    """
+    The wire of one provider.
+
+    Args:
+        provider_name: whose thinking and opaque parts the answers hold.
+        quirks: its deviations, by the names of :data:`QUIRKS`.
+    """
+
+    __slots__ = ("provider_name", "quirks")
+
+    inline: frozenset[str] = frozenset()
+
+    def __init__(self, provider_name: Optional[str] = None, quirks: Mapping[str, Any] = NO_QUIRKS) -> None:
+        self.provider_name = provider_name
+        self.quirks = quirks
+
+    def __repr__(self) -> str:
+        return f"<ChatWire of {self.provider_name}>"
+
+    def encode(self, call: ModelCall) -> WireRequest:
+        """:func:`encode`."""
+        return encode(call)
+
+    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
+        """:func:`decode` with this provider's name and quirks."""
+        return decode(body, self.provider_name, self.quirks)
+
+    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        """:func:`decode_stream` with this provider's name and quirks."""
+        return decode_stream(frames, self.provider_name, self.quirks)
+
+    def decode_error(self, status: int, body: object) -> ErrorInfo:
+        """:func:`decode_error` with this provider's quirks."""
+        return decode_error(status, body, self.quirks)
+
+
+def encode(call: ModelCall) -> WireRequest:
+    """
+    The request for *call*.
+
+    Raises:
+        UserError: content that the API has no place for, or a setting that cannot be sent as it is.
+    """
+    body = {
+        "model": quote(call.model_name),
+        "messages": "[" + ",".join(_messages(call)) + "]",
+        "n": "1",  # the API's default, said because some servers have another
+    }
+    if call.stream:
+        body["stream"] = "true"
+        if call.quirks.get("stream_usage", True):
+            body["stream_options"] = '{"include_usage":true}'
+    parameters = call.parameters
+    if parameters.function_tools or parameters.result_tools or parameters.native_tools:
+        _tools(call, body)
+    if parameters.result_mode == "native" and parameters.result_schema is not None:
+        body["response_format"] = _response_format(parameters.result_schema, call)
+    if call.settings:
+        _settings(call, body)
+    text = "{" + ",".join([f'"{key}":{value}' for key, value in body.items()]) + "}"
+    # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
+    return WireRequest("/chat/completions", text.encode("utf-8", "backslashreplace"))
+
+
+# --- messages --------------------------------------------------------------------------------------
+
+
+def _messages(call: ModelCall) -> list[str]:
+    frames: list[str] = []
+    add = frames.append
+    for message in call.messages:
+        if isinstance(message, ModelRequest):
+            parts = message.parts
+            if len(parts) == 1:
+                part = parts[0]
+                add((_REQUEST_PARTS.get(part.__class__) or _by_base(_REQUEST_PARTS, part))(part, call))
+            else:
+                frames += _several(message, call)
+        else:
+            frame = _response(message, call)
+            if frame is not None:
+                add(frame)
+    return frames
+
+
+def _several(message: ModelRequest, call: ModelCall) -> list[str]:
+    """The API wants the answers to tool calls right after them, before anything else that was said."""
+    frames = [
+        (_REQUEST_PARTS.get(part.__class__) or _by_base(_REQUEST_PARTS, part))(part, call) for part in message.parts
+    ]
+    return sorted(frames, key=_after_tools)
+
+
+def _after_tools(frame: str) -> bool:
+    return not frame.startswith('{"role":"tool"')
+
+
+def _system_prompt(part: SystemPromptPart, call: ModelCall) -> str:
+    return f'{{"role":"{call.quirks.get("system_role", "system")}","content":{quote(part.content)}}}'
+
+
+def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
+    content = part.content
+    if content.__class__ is str:
+        return '{"role":"user","content":' + quote(content) + "}"  # type: ignore[arg-type] # the line above says so
+    if isinstance(content, str):
+        return '{"role":"user","content":' + quote(str(content)) + "}"
+    items = [(_USER_CONTENT.get(item.__class__) or _by_base(_USER_CONTENT, item))(item) for item in content]
+    return '{"role":"user","content":[' + ",".join(items) + "]}"
+
+
+def _tool_return(part: ToolReturnPart, call: ModelCall) -> str:
+    try:
+        content = part.model_response_str()
+    except TypeError as error:
+        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
+    return '{"role":"tool","tool_call_id":' + _call_id(part) + ',"content":' + quote(content) + "}"
+
+
+def _retry_prompt(part: RetryPromptPart, call: ModelCall) -> str:
+    content = quote(part.model_response())
+    if part.tool_name is None:
+        return '{"role":"user","content":' + content + "}"
+    return '{"role":"tool","tool_call_id":' + _call_id(part) + ',"content":' + content + "}"
+
+
+def _call_id(part: Union[ToolCallPart, ToolReturnPart, RetryPromptPart]) -> str:
+    if not part.tool_call_id:
+        raise UserError(
+            f"OpenAI requires `tool_call_id` to be set: the {type(part).__name__} of {part.tool_name!r} has none. "
+            "Give each call and its answer in message_history the same id."
+        )
+    return quote(part.tool_call_id)
+
+
+_REQUEST_PARTS: dict[type, Callable[[Any, ModelCall], str]] = {
+    SystemPromptPart: _system_prompt,
+    UserPromptPart: _user_prompt,
+    ToolReturnPart: _tool_return,
+    RetryPromptPart: _retry_prompt,
+}
+
+
+def _response(message: ModelResponse, call: ModelCall) -> Optional[str]:
+    """The assistant's message; None where nothing is left to send."""
+    parts = message.parts
+    if len(parts) == 1 and parts[0].__class__ is TextPart:
+        return '{"role":"assistant","content":' + quote(parts[0].content) + "}"  # type: ignore[union-attr] # it is text
+    gathered = _Assistant()
+    for part in parts:
+        (_RESPONSE_PARTS.get(part.__class__) or _by_base(_RESPONSE_PARTS, part))(part, gathered, call)
+    return gathered.frame(call)
+
+
+class _Assistant:
+    """What the parts of one response come to."""
+
+    __slots__ = ("calls", "fields", "texts", "thinking")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.calls: list[str] = []
+        self.thinking: list[str] = []
+        self.fields: dict[str, str] = {}
+
+    def frame(self, call: ModelCall) -> Optional[str]:
+        if not (self.texts or self.calls):
+            return None
+        frame = '{"role":"assistant","content":' + (quote("\n\n".join(self.texts)) if self.texts else "null")
+        if self.calls:
+            frame += ',"tool_calls":[' + ",".join(self.calls) + "]"
+            if self.thinking:
+                self.fields[call.quirks["thinking"]] = quote("".join(self.thinking))
+        for key, value in self.fields.items():
+            frame += f",{quote(key)}:{value}"
+        return frame + "}"
+
+
+def _text(part: TextPart, gathered: _Assistant, call: ModelCall) -> None:
+    if part.content:
+        gathered.texts.append(part.content)
+
+
+def _thinking(part: ThinkingPart, gathered: _Assistant, call: ModelCall) -> None:
+    if part.content and part.provider_name == call.provider_name and "thinking" in call.quirks:
+        gathered.thinking.append(part.content)
+
+
+def _tool_call(part: ToolCallPart, gathered: _Assistant, call: ModelCall) -> None:
+    args = part.args_as_json_str()
+    gathered.calls.append(
+        f'{{"id":{_call_id(part)},"type":"function","function":{{"name":{quote(part.tool_name)},'
+        f'"arguments":{quote(args if args.strip() else "{}")}}}}}'
+    )
+
+
+def _opaque(part: OpaquePart, gathered: _Assistant, call: ModelCall) -> None:
+    if part.provider_name is not None and part.provider_name == call.provider_name:
+        for key in call.quirks.get("keep", ()):
+            if key in part.data:
+                gathered.fields[key] = dump_str(part.data[key])
+
+
+_RESPONSE_PARTS: dict[type, Callable[[Any, _Assistant, ModelCall], None]] = {
+    TextPart: _text,
+    ThinkingPart: _thinking,
+    ToolCallPart: _tool_call,
+    OpaquePart: _opaque,
+}
+
+
+# --- what a user says ------------------------------------------------------------------------------
+
+
+def _said(item: str) -> str:
+    return '{"type":"text","text":' + quote(item) + "}"
+
+
+def _image(item: ImageUrl) -> str:
+    return '{"type":"image_url","image_url":{"url":' + quote(item.url) + "}}"
+
+
+def _binary(item: BinaryContent) -> str:
+    data = base64.b64encode(item.data).decode("ascii")
+    kind = item.media_type
+    address = quote(f"data:{kind};base64,{data}")
+    if kind.startswith("image/"):
+        return f'{{"type":"image_url","image_url":{{"url":{address}}}}}'
+    if kind in _SOUNDS:
+        return f'{{"type":"input_audio","input_audio":{{"data":"{data}","format":"{_SOUNDS[kind]}"}}}}'
+    if kind.startswith(("audio/", "video/")):
+        raise UserError(f"This API takes sound as wav or mp3; got BinaryContent of the type {kind!r}.")
+    # The name is asked for; its ending is all that we know.
+    name = quote(f"document.{item.format if item.is_document else kind.rpartition('/')[2] or 'bin'}")
+    return f'{{"type":"file","file":{{"filename":{name},"file_data":{address}}}}}'
+
+
+_SOUNDS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
+
+
+def _address(item: Union[AudioUrl, DocumentUrl]) -> str:
+    raise UserError(
+        f"This API takes addresses of images only; got {type(item).__name__}. "
+        "Fetch the content yourself and pass BinaryContent(data, media_type)."
+    )
+
+
+_USER_CONTENT: dict[type, Callable[[Any], str]] = {
+    str: _said,
+    ImageUrl: _image,
+    BinaryContent: _binary,
+    AudioUrl: _address,
+    DocumentUrl: _address,
+}
+
+
+def _by_base(table: Mapping[type, Callable[..., Any]], value: object) -> Callable[..., Any]:
+    """The function of the first base class that is in the table: a user may derive from a part."""
+    for base in type(value).__mro__:
+        if base in table:
+            return table[base]
+    known = ", ".join(cls.__name__ for cls in table)
+    raise UserError(f"A message holds {type(value).__name__}, where one of {known} is expected.")
+
+
+# --- tools and settings ----------------------------------------------------------------------------
+
+
+def _tools(call: ModelCall, body: dict[str, str]) -> None:
+    parameters, quirks, settings = call.parameters, call.quirks, call.settings
+    tools = [*parameters.function_tools, *parameters.result_tools]
+    if tools:
+        choice = settings.get("tool_choice") or ("auto" if parameters.allow_text_result else "required")
+        if choice not in ("auto", "required", "none"):
+            named = [tool for tool in tools if tool.name == choice]
+            if not named:
+                known = ", ".join(tool.name for tool in tools)
+                raise UserError(
+                    f"tool_choice is 'auto', 'required', 'none' or the name of a tool ({known}); got {choice!r}."
+                )
+            if quirks.get("named_tool_choice", True):
+                body["tool_choice"] = f'{{"type":"function","function":{{"name":{quote(choice)}}}}}'
+            else:
+                tools, choice = named, "required"
+        body.setdefault("tool_choice", quote(choice))
+        if choice == "required":
+            for key, value in quirks.get("required_body", {}).items():
+                body[key] = dump_str(value)
+        if "parallel_tool_calls" in settings:
+            body["parallel_tool_calls"] = dump_str(settings["parallel_tool_calls"])
+    length = quirks.get("max_length")
+    native = [dump_str(tool) for tool in parameters.native_tools]
+    body["tools"] = "[" + ",".join([*[_tool(tool, length) for tool in tools], *native]) + "]"
+
+
+def _tool(tool: ToolDefinition, length: Optional[int]) -> str:
+    schema = tool.parameters_json_schema if length is None else limit_strings(tool.parameters_json_schema, length)
+    return (
+        f'{{"type":"function","function":{{"name":{quote(tool.name)},"description":{quote(tool.description)},'
+        f'"parameters":{dump_str(schema)}}}}}'
+    )
+
+
+def _response_format(schema: Mapping[str, Any], call: ModelCall) -> str:
+    strict = strict_schema(schema)
+    if strict is not None:
+        schema = strict
+    if "max_length" in call.quirks:
+        schema = limit_strings(schema, call.quirks["max_length"])
+    tail = ',"strict":true}}' if strict is not None else "}}"
+    return '{"type":"json_schema","json_schema":{"name":"final_result","schema":' + dump_str(schema) + tail
+
+
+def _settings(call: ModelCall, body: dict[str, str]) -> None:
+    quirks = call.quirks
+    unsendable = quirks.get("unsendable", ())
+    dropped = []
+    for key, value in call.settings.items():
+        if key in _NOT_OURS or value is None:
+            continue
+        name = _SETTINGS.get(key)
+        if key == "max_tokens":
+            name = quirks.get("max_tokens", name)
+        elif key == "top_k" and quirks.get("top_k"):
+            name = "top_k"
+        if name is None or key in unsendable:
+            dropped.append(key)
+        else:
+            body[name] = dump_str(value)
+    if dropped:
+        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    for key, value in (call.settings.get("extra_body") or {}).items():
+        body[quote(key)[1:-1]] = dump_str(value)
+
+
+# Said elsewhere in the body, or meant for whoever sends it.
+_NOT_OURS = frozenset(
+    {"extra_body", "extra_headers", "on_incomplete", "parallel_tool_calls", "retry_policy", "timeout", "tool_choice"}
+)
+_SETTINGS = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "logit_bias": "logit_bias",
+    "stop_sequences": "stop",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "openai_metadata": "metadata",
+    "openai_prediction": "prediction",
+    "openai_prompt_cache_key": "prompt_cache_key",
+    "openai_reasoning_effort": "reasoning_effort",
+    "openai_safety_identifier": "safety_identifier",
+    "openai_service_tier": "service_tier",
+    "openai_store": "store",
+    "openai_user": "user",
+    "openai_verbosity": "verbosity",
+}

@@ -1,0 +1,220 @@
+"""Models by name: ``provider:model``, ``test``, ``local``, and a few that need no prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Union
+
+from ..exceptions import UserError
+from ..providers.table import ROWS, UNBUILT
+from .base import Model
+
+if TYPE_CHECKING:
+    from .openai import OpenAIModel
+
+__all__ = ["KnownModelName", "infer_model"]
+
+KnownModelName = Literal[
+    "anthropic:claude-3-5-haiku-latest",
+    "anthropic:claude-3-5-sonnet-latest",
+    "anthropic:claude-3-7-sonnet-latest",
+    "anthropic:claude-3-haiku-20240307",
+    "anthropic:claude-3-opus-latest",
+    "anthropic:claude-haiku-4-5",
+    "anthropic:claude-opus-4-0",
+    "anthropic:claude-opus-4-1",
+    "anthropic:claude-opus-4-5",
+    "anthropic:claude-sonnet-4-0",
+    "anthropic:claude-sonnet-4-5",
+    "bedrock:amazon.nova-lite-v1:0",
+    "bedrock:amazon.nova-micro-v1:0",
+    "bedrock:amazon.nova-pro-v1:0",
+    "bedrock:amazon.titan-text-express-v1",
+    "bedrock:amazon.titan-text-lite-v1",
+    "bedrock:amazon.titan-tg1-large",
+    "bedrock:anthropic.claude-3-5-haiku-20241022-v1:0",
+    "bedrock:anthropic.claude-3-5-sonnet-20241022-v2:0",
+    "bedrock:anthropic.claude-3-7-sonnet-20250219-v1:0",
+    "bedrock:anthropic.claude-3-haiku-20240307-v1:0",
+    "bedrock:anthropic.claude-3-opus-20240229-v1:0",
+    "bedrock:cohere.command-r-plus-v1:0",
+    "bedrock:cohere.command-r-v1:0",
+    "bedrock:cohere.command-text-v14",
+    "bedrock:meta.llama3-1-405b-instruct-v1:0",
+    "bedrock:meta.llama3-1-70b-instruct-v1:0",
+    "bedrock:meta.llama3-1-8b-instruct-v1:0",
+    "bedrock:meta.llama3-70b-instruct-v1:0",
+    "bedrock:meta.llama3-8b-instruct-v1:0",
+    "bedrock:mistral.mistral-7b-instruct-v0:2",
+    "bedrock:mistral.mistral-large-2402-v1:0",
+    "bedrock:mistral.mistral-large-2407-v1:0",
+    "bedrock:mistral.mixtral-8x7b-instruct-v0:1",
+    "bedrock:us.anthropic.claude-3-7-sonnet-20250219-v1:0",
+    "bedrock:us.meta.llama3-2-11b-instruct-v1:0",
+    "bedrock:us.meta.llama3-2-1b-instruct-v1:0",
+    "bedrock:us.meta.llama3-2-3b-instruct-v1:0",
+    "bedrock:us.meta.llama3-2-90b-instruct-v1:0",
+    "bedrock:us.meta.llama3-3-70b-instruct-v1:0",
+    "claude-3-5-haiku-latest",
+    "claude-3-5-sonnet-latest",
+    "claude-3-7-sonnet-latest",
+    "claude-3-opus-latest",
+    "claude-haiku-4-5",
+    "claude-opus-4-5",
+    "claude-sonnet-4-5",
+    "cohere:c4ai-aya-expanse-32b",
+    "cohere:c4ai-aya-expanse-8b",
+    "cohere:command",
+    "cohere:command-light",
+    "cohere:command-nightly",
+    "cohere:command-r",
+    "cohere:command-r-03-2024",
+    "cohere:command-r-08-2024",
+    "cohere:command-r-plus",
+    "cohere:command-r-plus-04-2024",
+    "cohere:command-r-plus-08-2024",
+    "cohere:command-r7b-12-2024",
+    "deepseek:deepseek-chat",
+    "deepseek:deepseek-reasoner",
+    "gemini-1.5-flash",
+    "gemini-1.5-pro",
+    "gemini-2.0-flash",
+    "gemini-2.5-flash",
+    "gemini-2.5-pro",
+    "google-gla:gemini-1.0-pro",
+    "google-gla:gemini-1.5-flash",
+    "google-gla:gemini-1.5-flash-8b",
+    "google-gla:gemini-1.5-pro",
+    "google-gla:gemini-2.0-flash",
+    "google-gla:gemini-2.0-flash-lite",
+    "google-gla:gemini-2.5-flash",
+    "google-gla:gemini-2.5-pro",
+    "google-vertex:gemini-1.0-pro",
+    "google-vertex:gemini-1.5-flash",
+    "google-vertex:gemini-1.5-flash-8b",
+    "google-vertex:gemini-1.5-pro",
+    "google-vertex:gemini-2.0-flash",
+    "google-vertex:gemini-2.0-flash-lite",
+    "google-vertex:gemini-2.5-flash",
+    "google-vertex:gemini-2.5-pro",
+    "gpt-3.5-turbo",
+    "gpt-4",
+    "gpt-4-turbo",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-4.1-nano",
+    "gpt-4.5-preview",
+    "gpt-4o",
+    "gpt-4o-audio-preview",
+    "gpt-4o-mini",
+    "gpt-4o-search-preview",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "gpt-5.1",
+    "groq:gemma2-9b-it",
+    "groq:llama-3.1-8b-instant",
+    "groq:llama-3.2-1b-preview",
+    "groq:llama-3.2-3b-preview",
+    "groq:llama-3.3-70b-specdec",
+    "groq:llama-3.3-70b-versatile",
+    "groq:llama3-70b-8192",
+    "groq:llama3-8b-8192",
+    "groq:mixtral-8x7b-32768",
+    "groq:openai/gpt-oss-120b",
+    "groq:openai/gpt-oss-20b",
+    "local",
+    "local:qwen2.5-coder-0.5b",
+    "local:smollm2-135m",
+    "mistral:codestral-latest",
+    "mistral:magistral-medium-latest",
+    "mistral:mistral-large-latest",
+    "mistral:mistral-medium-latest",
+    "mistral:mistral-moderation-latest",
+    "mistral:mistral-small-latest",
+    "o1",
+    "o1-mini",
+    "o1-preview",
+    "o3",
+    "o3-mini",
+    "ollama:llama3.2",
+    "ollama:qwen3",
+    "openai:gpt-3.5-turbo",
+    "openai:gpt-4",
+    "openai:gpt-4-turbo",
+    "openai:gpt-4.1",
+    "openai:gpt-4.1-mini",
+    "openai:gpt-4.1-nano",
+    "openai:gpt-4.5-preview",
+    "openai:gpt-4o",
+    "openai:gpt-4o-audio-preview",
+    "openai:gpt-4o-mini",
+    "openai:gpt-4o-search-preview",
+    "openai:gpt-5",
+    "openai:gpt-5-chat-latest",
+    "openai:gpt-5-mini",
+    "openai:gpt-5-nano",
+    "openai:gpt-5.1",
+    "openai:o1",
+    "openai:o1-mini",
+    "openai:o1-preview",
+    "openai:o3",
+    "openai:o3-mini",
+    "openai:o4-mini",
+    "openrouter:anthropic/claude-sonnet-4.5",
+    "openrouter:deepseek/deepseek-chat",
+    "openrouter:google/gemini-2.5-pro",
+    "openrouter:openai/gpt-4o",
+    "test",
+]
+"""Names that editors complete; any other name of a known provider works as well."""
+
+_BARE = (("gpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("claude", "anthropic"), ("gemini", "google-gla"))
+
+
+def infer_model(model: Union[Model, KnownModelName, str]) -> Model:
+    """
+    The model of a name; a model stays as it is. Nothing is looked up or sent: that a key is there is not checked.
+
+    Args:
+        model: ``provider:model``; ``test``; ``local``, ``local:name`` or ``local:/path/to/model.gguf``; or a name
+            that begins with ``gpt``, ``o1``, ``o3``, ``claude`` or ``gemini``.
+
+    Raises:
+        UserError: the name is unknown, or its provider's API is not built yet.
+    """
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, str):
+        raise UserError(f"A model is a name such as 'openai:gpt-4o', or a Model; got {type(model).__name__}.")
+    if model == "test":
+        from .test import TestModel
+
+        return TestModel()
+    if model == "local":
+        return _local("local")
+    provider, colon, name = model.partition(":")
+    if not colon or provider not in {*ROWS, *UNBUILT}:
+        provider, name = next((known for start, known in _BARE if model.startswith(start)), ""), model
+    if provider in UNBUILT:
+        raise UserError(
+            f"The model {model!r} is known, but the API of {UNBUILT[provider]} is not built yet. "
+            f"Built are {', '.join(sorted(ROWS))}; many models are also had as 'openrouter:...'."
+        )
+    if provider not in ROWS or not name.strip():
+        raise UserError(
+            f"Unknown model: {model}. A model is named provider:model, such as 'openai:gpt-4o', with one of the "
+            f"providers {', '.join(sorted(ROWS))}; or it is 'local', which runs on this machine, or 'test'."
+        )
+    if provider == "local":
+        return _local(name)
+    from .openai import OpenAIModel
+
+    return OpenAIModel(name, provider=provider)
+
+
+def _local(name: str) -> OpenAIModel:
+    from .. import local
+    from .openai import OpenAIModel
+
+    local.check(name)
+    return OpenAIModel(name, provider="local")

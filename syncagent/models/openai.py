@@ -1,0 +1,102 @@
+"""OpenAI's chat API, and the many servers that speak it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
+
+from ..exceptions import UserError
+from ..settings import ModelSettings
+from .chat import QUIRKS, ChatWire, decode, decode_error, decode_stream, encode
+from .profiles import infer_profile
+from .wire_model import WireModel
+
+if TYPE_CHECKING:
+    from ..providers.base import Provider
+    from .profiles import ModelProfile
+
+__all__ = [
+    "OpenAIModel",
+    "OpenAIModelSettings",
+    "OpenAISystemPromptRole",
+    "decode",
+    "decode_error",
+    "decode_stream",
+    "encode",
+]
+
+OpenAISystemPromptRole = Literal["system", "developer", "user"]
+
+
+class OpenAIModelSettings(ModelSettings, total=False):
+    """Settings that only OpenAI's chat API, or a server that copies it, has."""
+
+    openai_reasoning_effort: str
+    """How long reasoning models think: ``minimal``, ``low``, ``medium``, ``high`` ..."""
+    openai_verbosity: str
+    """How long the answers are: ``low``, ``medium`` or ``high``."""
+    openai_service_tier: str
+    """``auto``, ``default``, ``flex`` or ``priority``."""
+    openai_store: bool
+    """Whether OpenAI keeps the exchange."""
+    openai_metadata: dict[str, str]
+    """Labels of a kept exchange."""
+    openai_prediction: dict[str, Any]
+    """Text that the answer will mostly repeat, in the API's own words."""
+    openai_prompt_cache_key: str
+    """Requests with the same key are more likely to find their prompt cached."""
+    openai_safety_identifier: str
+    """A stable, hashed name of the end user."""
+    openai_user: str
+    """The older name of the two above."""
+
+
+class OpenAIModel(WireModel):
+    """
+    A model behind OpenAI's chat API.
+
+    >>> from syncagent.providers.openai import OpenAIProvider
+    >>> OpenAIModel("llama3.2", provider=OpenAIProvider(base_url="http://localhost:11434/v1")).base_url
+    'http://localhost:11434/v1'
+
+    Args:
+        model_name: the provider's name of the model.
+        provider: where it is and how to log in, or the name of a known provider that speaks this API.
+        system_prompt_role: the role that system prompts are sent with; by default ``system``.
+        profile: what the model can do; by default looked up by its name.
+        settings: settings that hold where the caller gives none.
+
+    Raises:
+        UserError: the provider is unknown or speaks another API, or the role is none of the three.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        provider: Union[str, Provider] = "openai",
+        system_prompt_role: Optional[OpenAISystemPromptRole] = None,
+        profile: Optional[ModelProfile] = None,
+        settings: Optional[ModelSettings] = None,
+    ) -> None:
+        if isinstance(provider, str):
+            from ..providers import infer_provider
+
+            provider = infer_provider(provider)
+        row = provider.row
+        if row.wire != "chat":
+            raise UserError(f"The provider {row.name!r} does not speak OpenAI's chat API.")
+        if profile is None:
+            profile = infer_profile(provider.name, model_name)
+        quirks: dict[str, Any] = {**row.quirks, **profile.quirks}
+        if system_prompt_role is not None:
+            if system_prompt_role not in ("system", "developer", "user"):
+                raise UserError(
+                    f"system_prompt_role is 'system', 'developer' or 'user'; got {system_prompt_role!r}."
+                )
+            quirks["system_role"] = system_prompt_role
+        if not quirks.keys() <= QUIRKS.keys():
+            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
+            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
+        self.system_prompt_role = system_prompt_role
+        wire = ChatWire(provider.name, quirks)
+        super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)

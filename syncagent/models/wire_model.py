@@ -1,0 +1,304 @@
+"""A model made of a wire, a provider and the transport: all models that speak HTTP are this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, cast
+
+from ..exceptions import (
+    IncompleteStreamError,
+    ModelAPIError,
+    ModelConnectionError,
+    ModelResponseError,
+    ModelTimeoutError,
+    UserError,
+)
+from ..messages import PartStartEvent
+from ..settings import merge_model_settings
+from ..transport import HttpRequest, sse_frames
+from ..transport.answers import parse_json
+from . import check_allow_model_requests
+from .base import Model, StreamedResponse
+from .profiles import ModelProfile, infer_profile
+from .wire import ModelCall, ResponseInfo, Wire
+
+if TYPE_CHECKING:
+    from ..messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
+    from ..providers.base import Provider
+    from ..settings import ModelSettings
+    from ..tools import ModelRequestParameters
+    from ..transport import HttpStream
+
+__all__ = ["WireModel"]
+
+_NO_SETTINGS: Mapping[str, Any] = {}
+_MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What a wire may raise over a body of another shape: ValueError by its contract, the others by a slip."""
+
+
+class WireModel(Model):
+    """
+    Answers requests over HTTP.
+
+    Args:
+        model_name: the provider's name of the model.
+        wire: how its API is spoken.
+        provider: where it is and how to log in.
+        profile: what the model can do; by default looked up by its name.
+        settings: settings that hold where the caller gives none.
+
+    Raises:
+        UserError: the name is empty.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        wire: Wire,
+        provider: Provider,
+        *,
+        profile: Optional[ModelProfile] = None,
+        settings: Optional[ModelSettings] = None,
+        quirks: Mapping[str, Any] = _NO_SETTINGS,
+    ) -> None:
+        if not isinstance(model_name, str) or not model_name.strip():
+            raise UserError(f"A model's name is a text such as 'gpt-4o'; got {model_name!r}.")
+        self._model_name = model_name
+        self._wire = wire
+        self._provider = provider
+        self._profile = profile if profile is not None else infer_profile(provider.name, model_name)
+        self._quirks = quirks
+        self._settings: ModelSettings = cast("ModelSettings", {**self._profile.settings, **(settings or {})})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._model_name!r}, provider={self._provider!r})"
+
+    @property
+    def model_name(self) -> str:
+        """The provider's name of the model."""
+        return self._model_name
+
+    @property
+    def system(self) -> str:
+        """The provider's name."""
+        return self._provider.name
+
+    @property
+    def base_url(self) -> Optional[str]:
+        """The address of the provider's API."""
+        return self._provider.base_url
+
+    @property
+    def wire(self) -> Wire:
+        """How the provider's API is spoken."""
+        return self._wire
+
+    @property
+    def provider(self) -> Provider:
+        """Where it is and how to log in."""
+        return self._provider
+
+    @property
+    def profile(self) -> ModelProfile:
+        """What the model can do."""
+        return self._profile
+
+    def check(self) -> None:
+        """
+        Raise what a request would raise for want of a key.
+
+        Raises:
+            MissingKeyError: there is none, and the provider needs one.
+            UserError: the base URL is not one, or there is no such local model.
+        """
+        self._provider.check(self._model_name)
+
+    def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Optional[ModelSettings],
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """
+        Answer the messages.
+
+        Raises:
+            ModelAPIError: the provider did not answer, or what came cannot be read.
+            DeadlineExceeded, RunCancelled: the run has to stop.
+            UserError: a key is missing, or the messages hold what the API has no place for.
+        """
+        check_allow_model_requests()
+        settings = merge_model_settings(self._settings, model_settings) or {}
+        request = self._encode(messages, settings, model_request_parameters, stream=False)
+        answer = self._provider.transport.send(request, model_request_parameters.deadline)
+        body = answer.json()
+        try:
+            response = self._wire.decode(body)
+        except _MISREAD as error:
+            self.unreadable(error, request_id=answer.request_id, attempts=answer.attempts, elapsed=answer.elapsed)
+        return self._finished(response, answer.attempts)
+
+    @contextmanager
+    def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Optional[ModelSettings],
+        model_request_parameters: ModelRequestParameters,
+    ) -> Iterator[StreamedResponse]:
+        """
+        Answer the messages piece by piece; leaving the ``with`` before the end closes the socket at once.
+
+        Raises, beside what :meth:`request` does, while it is iterated over:
+            IncompleteStreamError: it ended without the provider's end mark; ``.partial`` holds what came. With
+                ``on_incomplete="accept"`` the response has ``provider_details["incomplete"]`` instead.
+        """
+        check_allow_model_requests()
+        settings = merge_model_settings(self._settings, model_settings) or {}
+        request = self._encode(messages, settings, model_request_parameters, stream=True)
+        accept = (settings.get("on_incomplete") or model_request_parameters.on_incomplete) == "accept"
+        with self._provider.transport.stream(request, model_request_parameters.deadline) as http:
+            reading = _Reading(self, http, accept)
+            yield reading.response
+
+    def _encode(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings,
+        parameters: ModelRequestParameters,
+        *,
+        stream: bool,
+    ) -> HttpRequest:
+        provider = self._provider
+        target = provider.target(self._model_name, parameters.deadline)
+        wired = self._wire.encode(
+            ModelCall(
+                target.model_name,
+                messages,
+                settings,
+                parameters,
+                self._profile,
+                stream,
+                provider.name,
+                self._quirks,
+            )
+        )
+        url = target.base_url + wired.path
+        if wired.query:
+            from urllib.parse import urlencode
+
+            url += "?" + urlencode(wired.query)
+        headers = {"Content-Type": "application/json", **wired.headers}
+        extra = settings.get("extra_headers")
+        if extra:
+            headers.update(extra)
+        return HttpRequest(
+            wired.method,
+            url,
+            headers=headers,
+            body=wired.body,
+            auth=target.auth,
+            model_name=self._model_name,
+            timeout=settings.get("timeout"),
+            retry_policy=parameters.retry_policy or settings.get("retry_policy"),
+            idempotency_key=parameters.idempotency_key,
+            decode_error=self._wire.decode_error,
+        )
+
+    def _finished(self, response: ModelResponse, attempts: int) -> ModelResponse:
+        response.provider_name = self._provider.name
+        if response.model_name is None:
+            response.model_name = self._model_name
+        if attempts > 1:
+            response.provider_details = {**(response.provider_details or {}), "attempts": attempts}
+        return response
+
+    def unreadable(self, error: Exception, **attributes: Any) -> NoReturn:
+        """Raise ``ModelResponseError`` for what a wire raised over an answer."""
+        words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} while reading it: {error}"
+        raise ModelResponseError(
+            f"The answer of {self._provider.name} {self._model_name} cannot be used: {words}",
+            model_name=self._model_name,
+            **attributes,
+        ) from error
+
+
+class _Reading:
+    """One stream while it is read."""
+
+    def __init__(self, model: WireModel, http: HttpStream, accept: bool) -> None:
+        self._model = model
+        self._http = http
+        self._accept = accept
+        self.response = StreamedResponse(self._items(), model_name=model.model_name, provider_name=model.system)
+
+    def _items(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        http, response = self._http, self.response
+        if http.attempts > 1:
+            yield ResponseInfo(provider_details={"attempts": http.attempts})
+        try:
+            yield from self._decoded()
+        except ModelAPIError as error:
+            # What breaks after the end mark takes nothing away; the text before a cut is there for who wants it.
+            broken = isinstance(error, (ModelConnectionError, ModelTimeoutError))
+            if not (broken and (response.info.complete or self._accept)):
+                error.partial = response.get()
+                raise
+        except _MISREAD as error:
+            try:
+                self._model.unreadable(error, **self._attributes())
+            except ModelResponseError as unreadable:
+                unreadable.partial = response.get()
+                raise
+        if not response.info.complete:
+            self._incomplete()
+            yield ResponseInfo(provider_details={"incomplete": True})
+
+    def _decoded(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        http, model = self._http, self._model
+        kind = http.content_type
+        if kind == "application/json" or kind.endswith("+json"):
+            yield from self._whole()
+        elif kind in _EVENTS:
+            yield from model.wire.decode_stream(sse_frames(http, model_name=model.model_name))
+            if self.response.info.complete:
+                # The end of the body usually came with the end mark; once it is read, the connection can be used again.
+                next(http, None)
+        else:
+            raise ValueError(f"expected a stream of events, got the content type {kind[:80]}")
+
+    def _whole(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        """Some servers answer in one piece although a stream was asked for, above all with an error."""
+        answer = self._model.wire.decode(parse_json(b"".join(self._http)))
+        for index, part in enumerate(answer.parts):
+            yield PartStartEvent(index, part)
+        yield ResponseInfo(
+            usage=answer.usage,
+            finish_reason=answer.finish_reason,
+            provider_response_id=answer.provider_response_id,
+            model_name=answer.model_name,
+            provider_details=answer.provider_details,
+            complete=True,
+        )
+
+    def _incomplete(self) -> None:
+        if self._accept:
+            return
+        partial = self.response.get()
+        partial.provider_details = {**(partial.provider_details or {}), "incomplete": True}
+        raise IncompleteStreamError(
+            f"The stream of {self._model.system} {self._model.model_name} ended before its end mark came. "
+            ".partial holds what came; on_incomplete='accept' takes such an answer.",
+            model_name=self._model.model_name,
+            partial=partial,
+            retryable=True,
+            **self._attributes(),
+        )
+
+    def _attributes(self) -> dict[str, Any]:
+        http = self._http
+        return {"request_id": http.request_id, "attempts": http.attempts, "elapsed": http.elapsed}
+
+
+# Servers that name no type, or a simple one, are believed: what is no event gives an incomplete stream.
+_EVENTS = frozenset({"text/event-stream", "", "text/plain", "application/octet-stream", "binary/octet-stream"})
