@@ -170,12 +170,13 @@ def _form_of_alias(tp: Any, origin: Any) -> Form:
         return Form("annotated", tp.__origin__, metadata)
     if _special_name(origin) in _QUALIFIERS:
         return Form("alias", args[0], ())
+    if origin in _CONTAINERS and not hasattr(tp, "__args__"):  # a bare typing.List
+        return _form_of_class(origin)
     if origin is tuple:
         return _form_of_tuple(args)
     kind = _CONTAINERS.get(origin)
     if kind is not None:
-        # Python 3.9's bare typing.List has the origin list and no arguments.
-        return Form(kind, origin, args or _any_args(kind))
+        return Form(kind, origin, args)
     if type(origin).__name__ == "TypeAliasType":
         return Form("alias", _alias_value(origin)[args], ())
     if isinstance(origin, type):
@@ -346,17 +347,25 @@ def cache_key(tp: Any) -> Any:
     Only the types of the standard library have one: a cache must not keep a user's class alive. Unlike types
     themselves, keys know the order of a union's members.
     """
-    try:
-        if tp in _LEAVES or tp in _CONTAINERS:
-            return tp if tp is not None else type(None)
-    except TypeError:
-        return None
+    if type(tp) is type:
+        return tp if tp in _LEAVES or tp in _CONTAINERS else None
+    if tp is Any:
+        return tp
+    if tp is None:
+        return type(None)
     origin = get_origin(tp)
     if origin is Literal:
         args = get_args(tp)
         plain = all(type(arg) in (str, int, bool, type(None)) for arg in args)
         return (origin, *((type(arg), arg) for arg in args)) if plain else None
-    if origin in _UNION_TYPES or (origin in _CONTAINERS and not hasattr(tp, "__metadata__")):
-        keys = tuple(arg if arg is Ellipsis else cache_key(arg) for arg in get_args(tp))
-        return None if None in keys else (origin, *keys)
-    return None
+    if origin is None or not (origin in _UNION_TYPES or origin in _CONTAINERS):
+        return None
+    if not hasattr(tp, "__args__"):  # a bare typing.List
+        return origin
+    key = [origin]
+    for arg in tp.__args__:
+        part = arg if arg is Ellipsis else cache_key(arg)
+        if part is None:
+            return None
+        key.append(part)
+    return tuple(key)

@@ -62,15 +62,8 @@ def json_schema(tp: Any, *, titles: bool = False) -> JsonSchema:
     Raises:
         UserError: a type inside has no JSON form; the text has the path to it.
     """
-    key = cache_key(tp)
-    if key is not None:
-        known = _cache.get(key)
-        if known is None:
-            known = _cache[key] = _build(tp, titles)
-            if len(_cache) > _CACHE_SIZE:
-                _cache.clear()
-        return copy_schema(known)
-    return _build(tp, titles)
+    known = _cached(tp)
+    return copy_schema(known) if known is not None else _build(tp, titles)
 
 
 def object_schema(
@@ -101,7 +94,7 @@ def object_schema(
     texts = descriptions or {}
     for key, tp in fields.items():
         try:
-            properties[key] = builder.property(key, tp, texts.get(key))
+            properties[key] = copy_schema(builder.property(key, tp, texts.get(key)))
         except UnsupportedType as error:
             raise UserError(f"{name}.{key}{''.join(reversed(error.steps))}: {error.message}") from error
     schema: JsonSchema = {"properties": properties, "type": "object"}
@@ -111,7 +104,7 @@ def object_schema(
     if additional is not None:
         schema["additionalProperties"] = additional if isinstance(additional, bool) else builder.schema(additional)
     if builder.defs:
-        schema["$defs"] = builder.defs
+        schema["$defs"] = _copy(builder.defs)
     return schema
 
 
@@ -136,6 +129,19 @@ def type_description(tp: Any) -> Optional[str]:
     if not isinstance(cls, type) or form(inside).kind not in OBJECT_KINDS | {"enum", "namedtuple"}:
         return None
     return parse_docstring(own_docstring(cls)).description or None
+
+
+def _cached(tp: Any) -> Optional[JsonSchema]:
+    """The schema of a type of the standard library, which is not to be written into; None for others."""
+    key = cache_key(tp)
+    if key is None:
+        return None
+    known = _cache.get(key)
+    if known is None:
+        if len(_cache) >= _CACHE_SIZE:
+            _cache.clear()
+        known = _cache[key] = _build(tp, False)
+    return known
 
 
 def copy_schema(schema: JsonSchema) -> JsonSchema:
@@ -182,11 +188,12 @@ class _Builder:
         return copy_schema(schema)
 
     def schema(self, tp: Any) -> JsonSchema:
+        """The schema of *tp*; parts of it may be shared, so it is added to by making a new dict."""
         inside, metadata = annotated_parts(tp)
         found = form(inside)
         schema = _SCALARS.get(found.kind)
-        # `path` and the like: one dict for all, so nobody may write into it.
-        schema = dict(schema) if schema is not None else _BUILDERS[found.kind](self, found.type, found.args)
+        if schema is None:
+            schema = _BUILDERS[found.kind](self, found.type, found.args)
         if metadata:
             constraints = read_constraints(metadata)
             schema = constrain_schema(schema, constraints)
@@ -195,7 +202,9 @@ class _Builder:
         return schema
 
     def property(self, key: str, tp: Any, description: Optional[str]) -> JsonSchema:
-        schema = self.schema(tp)
+        schema = _cached(tp)
+        if schema is None:
+            schema = self.schema(tp)
         if self.titles and _wants_title(schema):
             schema = {**schema, "title": key.title().replace("_", " ").strip()}
         if description and "description" not in schema:
@@ -274,7 +283,7 @@ class _Builder:
         def build() -> JsonSchema:
             properties: JsonSchema = {}
             required = []
-            for field in object_fields(form(tp).kind, tp):
+            for field in object_fields(form(tp).kind, tp, describe=True):
                 try:
                     properties[field.key] = self.property(field.key, field.type, field.description)
                 except UnsupportedType as error:
@@ -291,7 +300,7 @@ class _Builder:
     def namedtuple(self, tp: Any, args: tuple[Any, ...]) -> JsonSchema:
         def build() -> JsonSchema:
             items = []
-            fields = object_fields("namedtuple", tp)
+            fields = object_fields("namedtuple", tp, describe=True)
             for field in fields:
                 try:
                     # An array has no property names: the title tells what stands where.

@@ -239,7 +239,7 @@ def union_node(members: list[Node]) -> Node:
                 problems.extend(error.below(member.label))
                 continue
             rank = member.rank(value)
-            if member.count is None and rank == EXACT:
+            if rank == EXACT and member.count is None and (found is None or found[2] < EXACT):
                 return taken, member, rank
             count = None if member.count is None else member.count(value)
             if found is not None and count is not None and fields is not None and count != fields:
@@ -321,8 +321,12 @@ def enum_node(cls: Any) -> Node:
                 pass
         fail("enum", value, **expected)
 
+    def rank(value: Any) -> int:
+        return EXACT if isinstance(value, cls) else STRICT if type(value) in types else LAX
+
+    types = {type(member.value) for member in members}
     base = "str-" if issubclass(cls, str) else "int-" if numbers else ""
-    return Node(take, lambda value: EXACT if isinstance(value, cls) else STRICT, f"{base}enum[{cls.__name__}]")
+    return Node(take, rank, f"{base}enum[{cls.__name__}]")
 
 
 def _number(text: str) -> Any:

@@ -122,7 +122,7 @@ def namedtuple_node(name: str, slots: list[Slot], cls: Any) -> Node:
             fail("named_tuple_type", value, class_name=name)
         made, problems = take_each(value, takes, needed)
         if len(value) > len(takes):
-            problems.append(Problem("too_long", value, too_long_context("NamedTuple", len(takes), len(value))))
+            problems = [Problem("too_long", value, too_long_context("NamedTuple", len(takes), len(value)))]
         if problems:
             raise Invalid(problems)
         try:

@@ -210,11 +210,11 @@ def _rank_timedelta(value: Any) -> int:
 
 
 def _rank_decimal(value: Any) -> int:
-    return EXACT if isinstance(value, decimal.Decimal) else STRICT if not isinstance(value, float) else LAX
+    return EXACT if isinstance(value, (str, decimal.Decimal)) else STRICT
 
 
 def _rank_any(value: Any) -> int:
-    return LAX
+    return STRICT  # it keeps the value, which is better than making another one of it
 
 
 # Kinds of :mod:`~syncagent.schema.forms`, their parsers, ranks, and how a union calls them in a path.

@@ -20,22 +20,22 @@ _MILLISECONDS_FROM = 2e10
 _DAY = 86_400
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
-# The Pattern of a clock with an offset; [0-9], since \d is any digit of Unicode.
-_CLOCK = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)? ?(Z|z|[+-][0-9]{2}:?[0-9]{2})?"
+# A clock with an offset; [0-9], since \d is any digit of Unicode.
+_CLOCK = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?(Z|z|[+-][0-9]{2}:?[0-9]{2})?"
 _DATE = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
 _DATE_ONLY = re.compile(_DATE)
 _DATETIME = re.compile(_DATE + r"[Tt _]" + _CLOCK)
 _TIME = re.compile(_CLOCK)
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]*)?|\.[0-9]+)")
 _UNITS = "([0-9]+(?:[.,][0-9]+)?)"
 _DURATION = re.compile(
-    rf"([+-])?P(?=.)(?:{_UNITS}Y)?(?:{_UNITS}M)?(?:{_UNITS}W)?(?:{_UNITS}D)?"
-    rf"(?:T(?:{_UNITS}H)?(?:{_UNITS}M)?(?:{_UNITS}S)?)?",
-    re.IGNORECASE,
+    rf"([+-])?P(?:{_UNITS}Y)?(?:{_UNITS}M)?(?:{_UNITS}W)?(?:{_UNITS}D)?"
+    rf"(?:T(?:{_UNITS}H)?(?:{_UNITS}M)?(?:{_UNITS}S)?)?"
 )
 _DURATION_SECONDS = (365 * _DAY, 30 * _DAY, 7 * _DAY, _DAY, 3_600, 60, 1)
 _DAYS_AND_CLOCK = re.compile(
-    r"([+-])?(?:([0-9]{1,9}) ?d(?:ays?)?,?(?: |$))?(?:([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?",
+    r"([+-])?(?:([0-9]{1,9}) ?d(?:ays?)?,?(?: |$))?"
+    r"(?:([0-9]{2}(?=:[0-9]{2}$)|[0-9]{1,9}(?=:[0-9]{2}:)):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?",
     re.IGNORECASE,
 )
 
@@ -96,7 +96,7 @@ def parse_timedelta(value: Any) -> dt.timedelta:
     if not isinstance(value, str):
         fail("time_delta_type", value)
     found = _DURATION.fullmatch(value)
-    if found:
+    if found and any(found.groups()[1:]):
         sign, *parts = found.groups()
         numbers = [float(part.replace(",", ".")) if part else 0.0 for part in parts]
         total = sum(number * unit for number, unit in zip(numbers, _DURATION_SECONDS))
@@ -108,7 +108,7 @@ def parse_timedelta(value: Any) -> dt.timedelta:
     if int(minutes or 0) > 59 or int(seconds or 0) > 59:
         fail("time_delta_parsing", value, error="minutes and seconds lie between 0 and 59")
     clock = int(hours or 0) * 3_600 + int(minutes or 0) * 60 + int(seconds or 0)
-    length = dt.timedelta(days=int(days or 0), seconds=clock, microseconds=_microseconds(fraction))
+    length = _duration(int(days or 0) * _DAY + clock, value) + dt.timedelta(microseconds=_microseconds(fraction))
     return -length if sign == "-" else length
 
 
