@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, TypedDict, Union, cast
 
 from .exceptions import UserError
@@ -96,6 +96,10 @@ def check_settings(settings: Optional[Mapping[str, Any]]) -> None:
                 _check_positive_number(key, seconds)
         elif key == "on_incomplete" and value not in ("raise", "accept"):
             raise UserError(f"on_incomplete is 'raise' or 'accept'; got {value!r}.")
+        elif key == "stop_sequences" and (isinstance(value, str) or not _holds_text(value)):
+            raise UserError(f"stop_sequences is a list of texts; got {value!r:.80}.")
+        elif key in ("extra_headers", "extra_body", "logit_bias") and not isinstance(value, Mapping):
+            raise UserError(f"{key} is a dict; got {type(value).__name__}.")
 
 
 _RANGES: dict[str, tuple[type, float]] = {
@@ -108,6 +112,10 @@ _RANGES: dict[str, tuple[type, float]] = {
     "presence_penalty": (float, -math.inf),
     "frequency_penalty": (float, -math.inf),
 }
+
+
+def _holds_text(value: Any) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(item, str) for item in value)
 
 
 def _check_number(key: str, value: Any) -> None:

@@ -184,7 +184,7 @@ def _loader() -> Converter:
                 overrides[field.name] = override(omit=True)  # the class says it; newer names of a kind load too
             elif field.name in hooks.get(cls, {}):
                 overrides[field.name] = override(struct_hook=hooks[cls][field.name])
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **overrides))
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **overrides))  # type: ignore[arg-type] # as above
     return converter
 
 
@@ -203,7 +203,8 @@ def _message(value: Any, converter: Converter) -> ModelMessage:
     kind = _tagged(value, "kind", "a message")
     if kind not in _MESSAGES:
         raise ValueError(f"unknown kind of message {kind!r}; expected 'request' or 'response'")
-    return converter.structure(value, _MESSAGES[kind])  # type: ignore[return-value] # a class of the table
+    message: ModelMessage = converter.structure(value, _MESSAGES[kind])
+    return message
 
 
 def _request_part(value: Any, converter: Converter) -> Any:
@@ -255,20 +256,25 @@ def _each(value: Any, load: Callable[[Any], Any]) -> list[Any]:
 
 
 def _usage(value: Any, converter: Converter) -> Usage:
-    """Later versions say input and output tokens, store no total, and count cached tokens beside the details."""
     if isinstance(value, Usage):
         return value
-    value = dict(_object_or_none(value, _as_it_is) or {})
-    for new, old in (("input_tokens", "request_tokens"), ("output_tokens", "response_tokens")):
-        if new in value:
-            value.setdefault(old, value.pop(new))
-            value.setdefault("total_tokens", None)
-    usage = converter.structure(value, Usage)
-    if usage.total_tokens is None and "total_tokens" in value and usage.request_tokens is not None:
-        usage.total_tokens = usage.request_tokens + (usage.response_tokens or 0)
-    if value.get("cache_read_tokens"):
-        usage.details = {"cached_tokens": _count(value["cache_read_tokens"], None), **(usage.details or {})}
-    return usage
+    value = _object_or_none(value, None) or {}
+    if "input_tokens" in value or "output_tokens" in value:
+        value = _of_later_usage(value)
+    return converter.structure(value, Usage)
+
+
+def _of_later_usage(value: dict[str, Any]) -> dict[str, Any]:
+    """Later versions say input and output tokens, store no total, and count cached tokens beside the details."""
+    sent, received, cached = (
+        None if value.get(key) is None else _count(value[key], None)
+        for key in ("input_tokens", "output_tokens", "cache_read_tokens")
+    )
+    total = (sent or 0) + (received or 0)
+    value = {"request_tokens": sent, "response_tokens": received, "total_tokens": total, **value}
+    if cached:
+        value["details"] = {"cached_tokens": cached, **(_object_or_none(value.get("details"), None) or {})}
+    return value
 
 
 def _text(value: Any, _: Any) -> str:
