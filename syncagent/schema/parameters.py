@@ -60,6 +60,8 @@ class Unresolved(Exception):
 
 def function_name(function: Any) -> str:
     """How a message calls a function: ``f1``, ``Orders.find``, or the class of an object that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
@@ -71,8 +73,8 @@ def read_parameters(function: Callable[..., Any]) -> tuple[Any, list[Parameter]]
         function: a function, method, partial, class, builtin, or object with ``__call__``.
 
     Returns:
-        The function that holds the docstring, the name and the annotations, and the parameters that a caller
-        sets: neither a method's ``self`` nor what a :func:`functools.partial` holds.
+        The function (or class) that the annotations belong to, and the parameters that a caller sets: neither a
+        method's ``self`` nor what a :func:`functools.partial` holds.
 
     Raises:
         UserError: it has no signature that can be read.
@@ -95,16 +97,18 @@ def read_parameters(function: Callable[..., Any]) -> tuple[Any, list[Parameter]]
             "annotated parameters."
         ) from error
     parameters = [Parameter(p.name, p.kind, p.annotation, p.default) for p in signature.parameters.values()]
-    held: Mapping[str, Any] = {}
-    target = function
-    if isinstance(target, functools.partial):
-        held, target = target.keywords, target.func
-    return _target(target), [parameter for parameter in parameters if parameter.name not in held]
+    held = function.keywords if isinstance(function, functools.partial) else ()
+    return _owner(function), [parameter for parameter in parameters if parameter.name not in held]
 
 
-def _target(function: Any) -> Any:
-    function = inspect.unwrap(function)
-    return inspect.unwrap(function.__func__) if isinstance(function, MethodType) else function
+def _owner(function: Any) -> Any:
+    """The function whose module and surroundings the annotations were written in."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, type) and not hasattr(function, "__globals__"):  # an object with __call__
+        called = type(function).__call__
+        function = called if isinstance(called, FunctionType) else function
+    return inspect.unwrap(getattr(function, "__func__", function))
 
 
 def _of_code(function: FunctionType, skip: int) -> list[Parameter]:
@@ -160,13 +164,17 @@ def is_annotated_with(annotation: Any, cls: type, function: Any) -> bool:
     if annotation is Any:
         return False
     if isinstance(annotation, str):
-        head = annotation.partition("[")[0].strip(" '\"")
+        head, _, inside = annotation.partition("[")
+        head = head.partition(",")[0].strip(" '\"")
         try:
             annotation = _look_up(head, _names(function))
         except LookupError:
             return head.rpartition(".")[2] == cls.__name__
-    origin = getattr(annotation, "__origin__", annotation)
-    return isinstance(origin, type) and issubclass(origin, cls)
+        if annotation is typing.Annotated:
+            return is_annotated_with(inside, cls, function)
+    while hasattr(annotation, "__origin__"):  # Annotated[RunContext[int], ...] has two
+        annotation = annotation.__origin__
+    return type(annotation) is type and issubclass(annotation, cls)
 
 
 def resolve(annotation: Any, function: Any) -> Any:
@@ -183,9 +191,9 @@ def resolve(annotation: Any, function: Any) -> Any:
         return Any
     names = _names(function)
     if type(annotation) is str:
-        found = names.get(annotation, EMPTY)
-        if found is EMPTY:
-            found = vars(builtins).get(annotation, EMPTY)
+        found = names.get(annotation)
+        if found is None:
+            found = vars(builtins).get(annotation)
         if type(found) is type:
             return found  # the most frequent case, without an evaluation
     elif type(annotation) is type or not _has_text(annotation):
@@ -202,9 +210,9 @@ def resolve(annotation: Any, function: Any) -> Any:
             "module, not under TYPE_CHECKING."
         ) from error
     except Exception as error:  # whatever evaluating a text of the user's can raise
-        if isinstance(error, TypeError) and sys.version_info < (3, 10) and "|" in str(annotation):
+        if isinstance(error, TypeError) and "|" in str(annotation):  # every X | Y on Python 3.9, some later
             raise Unresolved(
-                f"its annotation {str(annotation)!r} uses X | Y, which Python before 3.10 cannot evaluate; use "
+                f"its annotation {annotation!r} uses X | Y, which this Python cannot evaluate ({error}); use "
                 "Optional[X] or Union[X, Y]."
             ) from error
         raise Unresolved(f"its annotation {annotation!r} cannot be evaluated ({error}).") from error

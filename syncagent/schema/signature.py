@@ -128,21 +128,22 @@ def function_schema(
     problems = _context_problems(parameters, context_type, target) if takes_ctx else []
     arguments = _resolved(parameters[1:] if takes_ctx else parameters, context_type, takes_ctx, target, problems)
     if problems:
-        _refuse(target, problems)
+        _refuse(function, problems)
 
-    doc = parse_docstring(_docstring(function, target), docstring_format)
-    name = _plain_name(target)
+    doc = parse_docstring(_docstring(function), docstring_format)
     description = doc.description
     single = arguments[0].annotation if _is_single_object(arguments) else None
     try:
         if single is not None:
             schema = json_schema(single)
+            if schema.get("type") != "object":
+                raise UserError("Schema must be an object")
             if not description:
                 description = schema.pop("description", "")
         else:
             schema = _arguments_schema(arguments, doc.parameters)
     except UserError as error:
-        _refuse(target, [error.message])
+        _refuse(function, [error.message])
     if require_parameter_descriptions:
         described = {} if single is not None else schema["properties"]
         missing = [
@@ -153,7 +154,8 @@ def function_schema(
             and "description" not in described.get(each.name, ())
         ]
         if missing:
-            _refuse(target, [f"Missing parameter descriptions for {', '.join(missing)}"])
+            _refuse(function, [f"Missing parameter descriptions for {', '.join(missing)}"])
+    name = _plain_name(function)
     return FunctionSchema(
         name,
         description,
@@ -181,7 +183,7 @@ def refuse_coroutine(function: Any, what: str) -> None:
     called = function
     if not (inspect.isroutine(function) or isinstance(function, type)):
         called = type(function).__call__
-    name = getattr(function, "__name__", None) or type(function).__name__
+    name = _plain_name(function)
     if inspect.isasyncgenfunction(called):
         raise UserError(
             f"The {what} {name!r} is an async generator, and there is no event loop here to run it. "
@@ -246,26 +248,28 @@ def _resolved(
     return found
 
 
-def _refuse(target: Any, problems: list[str]) -> NoReturn:
-    raise UserError(f"Error generating schema for {function_name(target)}:\n  " + "\n  ".join(problems))
+def _refuse(function: Any, problems: list[str]) -> NoReturn:
+    raise UserError(f"Error generating schema for {function_name(function)}:\n  " + "\n  ".join(problems))
 
 
-def _plain_name(target: Any) -> str:
-    name = getattr(target, "__name__", None)
-    return name if isinstance(name, str) else type(target).__name__
+def _plain_name(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
-def _docstring(function: Any, target: Any) -> Optional[str]:
-    """The docstring that was written for *target*; not the one of a partial, nor one that a decorator made."""
-    if isinstance(target, type):
+def _docstring(function: Any) -> Optional[str]:
+    """The docstring that somebody wrote: not partial's own, and not one that a decorator made for a class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, type):
         from .fields import own_docstring
 
-        return own_docstring(target)
-    if isinstance(function, FunctionType):
-        return function.__doc__
-    if not hasattr(target, "__code__") and not inspect.isroutine(target):  # an object with __call__
-        return type(target).__call__.__doc__ or type(target).__doc__
-    return target.__doc__  # type: ignore[no-any-return]  # docstrings are strings or None
+        return own_docstring(function)
+    text: Optional[str] = function.__doc__
+    if not inspect.isroutine(function):  # an object with __call__
+        text = type(function).__call__.__doc__ or text
+    return text
 
 
 def _is_single_object(arguments: list[Parameter]) -> bool:
