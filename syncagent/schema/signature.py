@@ -348,8 +348,8 @@ def _compile(name: str, arguments: list[Parameter], unwrapped: bool, converter: 
         else:
             plan.append((each.name, made_by.from_json_value, each.default is EMPTY))
     check = _checker(name, plan, catch_all)
-    anything = structurer(dict[str, Any])
-    build = _reader(name, lambda text: check(anything.from_json(text)), check)
+    parse = structurer(Any).from_json
+    build = _reader(name, lambda text: check(parse(text)), check)
     if any(each.kind in (POSITIONAL_ONLY, VAR_POSITIONAL) for each in arguments):
         return _laid_out(arguments, build)
     return lambda given: ([], build(given))
