@@ -36,7 +36,7 @@ class Body:
         UnknownEncoding: its Content-Encoding is neither gzip nor none.
     """
 
-    __slots__ = ("_answer", "_call", "_deadline", "_gzip", "_left", "_raw", "ended")
+    __slots__ = ("_answer", "_call", "_deadline", "_gzip", "_left", "_own", "_raw", "_ready", "ended")
 
     def __init__(self, response: Any, call: Call, limit: int) -> None:
         self._raw = response.raw
@@ -44,16 +44,21 @@ class Body:
         self._deadline: Deadline = call.deadline
         self._left = limit
         self.ended = False
+        self._ready: Optional[bytes] = None
         answer: Any = call.answer
-        if answer is None:
+        self._own = answer is not None
+        if self._own:
+            call.allowance = call.received + (limit + _PIECE) * _WIRE_OVERHEAD
+        else:
             answer = _answer_of(self._raw)
             _bind_foreign(self._raw, call)
-        else:
-            call.allowance = call.received + (limit + _PIECE) * _WIRE_OVERHEAD
+            # A hook or a cache of the caller's session has read it: there is nothing left on the wire.
+            if getattr(response, "_content_consumed", False) is True:
+                self._ready = response.content or b""
         self._answer: Optional[http.client.HTTPResponse] = answer
         self._gzip: Any = None
         encoding = response.headers.get("content-encoding")
-        if encoding is not None:
+        if encoding is not None and self._ready is None:
             encoding = encoding.strip().lower()
             if encoding in _GZIPPED:
                 self._gzip = zlib.decompressobj(_GZIP)
@@ -70,7 +75,7 @@ class Body:
             Exception: whatever requests, urllib3 and http.client raise.
         """
         answer = self._answer
-        if answer is not None and self._gzip is None and answer.length is not None and not answer.chunked:
+        if self._own and answer is not None and self._gzip is None and answer.length is not None and not answer.chunked:
             length = answer.length
             if length > self._left:
                 raise AnswerTooLarge
@@ -81,23 +86,20 @@ class Body:
             return data
         pieces: list[bytes] = []
         while True:
-            piece = self.read_some(whole=True)
+            piece = self.read_some()
             if not piece:
                 return b"".join(pieces)
             pieces.append(piece)
 
-    def read_some(self, whole: bool = False) -> bytes:
+    def read_some(self) -> bytes:
         """
         The next bytes, as soon as there are any; none at the end, when the connection went back to its pool.
-
-        Args:
-            whole: whether the rest is wanted too, so that waiting for a larger piece costs nothing.
 
         Raises:
             as :meth:`read_all`.
         """
         while not self.ended:
-            data = self._wire_bytes(whole)
+            data = self._wire_bytes()
             if not data:
                 if self._gzip is not None and not self._gzip.eof:
                     raise EOFError("the gzip stream is cut")
@@ -138,19 +140,29 @@ class Body:
         if release is not None:
             release()
 
-    def _wire_bytes(self, whole: bool) -> bytes:
-        answer = self._answer
-        if answer is not None:
-            data = answer.read1(_PIECE)
-            if not data and answer.length:
-                raise http.client.IncompleteRead(b"", answer.length)
+    def _wire_bytes(self) -> bytes:
+        if self._own:
+            return self._answer_bytes()
+        if self._ready is not None:
+            data, self._ready = self._ready, b""
             return data
         self._deadline.check()
         _cut_foreign(self._raw, self._call)
-        read1 = None if whole else getattr(self._raw, "read1", None)
-        data = self._raw.read(_PIECE, decode_content=False) if read1 is None else read1(_PIECE, decode_content=False)
+        if self._answer is not None:
+            data = self._answer_bytes()
+        elif hasattr(self._raw, "read1"):
+            data = self._raw.read1(_PIECE, decode_content=False) or b""
+        else:
+            data = self._raw.read(_PIECE, decode_content=False) or b""
         self._deadline.check()
-        return data or b""
+        return data
+
+    def _answer_bytes(self) -> bytes:
+        answer: Any = self._answer
+        data: bytes = answer.read1(_PIECE)
+        if not data and answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
+        return data
 
     def _unzip(self, data: bytes) -> bytes:
         """Decompress what came, and stop where it grows past what is allowed; members may follow each other."""

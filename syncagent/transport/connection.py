@@ -170,7 +170,14 @@ class DeadlineAdapter(HTTPAdapter):
         key = (request.url, verify, cert, tuple(proxies.items()) if proxies else None)
         pool = self._pools.get(key)
         if pool is None:
-            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            try:
+                pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            except (TypeError, ValueError) as error:
+                # Not its text: it may quote a proxy's password.
+                raise UserError(
+                    f"The address or the proxy of a request cannot be used ({type(error).__name__}): check the base "
+                    "URL, proxies= and the proxy variables; a SOCKS proxy needs the package PySocks."
+                ) from None
             if len(self._pools) >= _MOST_POOLS:
                 self._pools.clear()
             self._pools[key] = pool

@@ -166,9 +166,9 @@ class CallerSession:
                 data=request.body,
                 # Something callable that does nothing: a netrc file must not replace the key.
                 auth=_keep if auth and not session.auth else None,
-                hooks={"response": _forget_location},
             )
         )
+        prepared.register_hook("response", _forget_location)
         settings = session.merge_environment_settings(
             prepared.url, dict(self._proxies or {}), True, self._verify, self._cert
         )

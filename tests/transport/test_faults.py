@@ -65,7 +65,6 @@ def fails(transport: Transport, request: HttpRequest, deadline: Deadline) -> Mod
         (fault.say("200 OK", b"{}", "Content-Encoding: br"), ModelResponseError, 1, "Content-Encoding br"),
         (fault.raw(OK + b"Content-Length: 99999999999\r\n\r\n{"), ModelResponseError, 1, "larger"),
     ],
-    ids=str,
 )
 def test_a_broken_answer_is_one_typed_error(
     transport: Transport,

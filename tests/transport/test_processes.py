@@ -1,0 +1,264 @@
+"""Forks, threads and greenlets: nobody gets another's answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from syncagent.deadline import Deadline
+from syncagent.exceptions import UserError
+from syncagent.transport import HttpRequest, Transport
+from tests.faultserver import FaultServer
+from tests.faultserver import scenarios as fault
+
+Ask = Callable[..., HttpRequest]
+ROOT = Path(__file__).resolve().parents[2]
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Run *work* in a forked child that ends without cleaning up; gives its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended_well(pid: int) -> bool:
+    """Whether the child *pid* ended with 0."""
+    return os.waitpid(pid, 0)[1] == 0
+
+
+@needs_fork
+@pytest.mark.stress
+def test_forked_children_get_their_own_answers(transport: Transport, ask: Ask) -> None:
+    """Four children and their parent share a warm transport: of 250 answers none is another's, none is lost."""
+
+    def work(tag: str) -> None:
+        for number in range(50):
+            body = json.dumps([tag, number]).encode()
+            assert transport.send(ask(server.url, body=body), Deadline(20)).body == body
+
+    with FaultServer(fault.echo) as server:
+        work("warm")
+        children = [forked(lambda tag=tag: work(tag)) for tag in "abcd"]  # type: ignore[misc]  # bound as it is made
+        work("parent")
+        assert all([ended_well(child) for child in children])
+        assert server.connections == 5
+
+
+@needs_fork
+def test_a_child_neither_uses_nor_closes_what_it_inherited(transport: Transport, ask: Ask) -> None:
+    """The parent's connection is as it was after its child has sent and gone; a grandchild starts anew as well."""
+
+    def child() -> None:
+        transport.send(ask(server.url), Deadline(20))
+        transport.close()
+        assert ended_well(forked(lambda: transport.send(ask(server.url), Deadline(20))))
+
+    with FaultServer(fault.ok) as server:
+        transport.send(ask(server.url), Deadline())
+        assert ended_well(forked(child))
+        transport.send(ask(server.url), Deadline())
+        assert server.connections == 3
+
+
+@needs_fork
+def test_a_child_is_known_by_its_pid_alone(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that fork without calling Python's hooks (uWSGI) are noticed too, and so is a pid that comes again."""
+    from syncagent.transport import client
+
+    with FaultServer(fault.ok) as server:
+        transport.send(ask(server.url), Deadline())
+        first = transport.session()
+        assert transport.session() is first
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)
+            second: Any = transport.session()
+            assert second is not first
+            assert transport.session() is second
+        third: Any = transport.session()
+        assert third is not first
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "_generation", [99])
+            fourth: Any = transport.session()
+            assert fourth is not third
+            fourth.close()
+        assert first in [process.session for process in client._stale]
+        for session in (first, second, third):
+            session.close()
+
+
+@needs_fork
+def test_a_lock_that_a_parents_thread_holds_does_not_block_a_child(transport: Transport, ask: Ask) -> None:
+    """A fork while another thread makes the session leaves the child with a lock of its own."""
+    with FaultServer(fault.ok) as server, transport._process.lock:
+        assert ended_well(forked(lambda: transport.send(ask(server.url), Deadline(5))))
+
+
+@needs_fork
+def test_a_callers_session_of_another_process(ask: Ask) -> None:
+    """It is a ``UserError`` in a child; a function makes each process its own."""
+
+    def refused() -> None:
+        with pytest.raises(UserError, match="another process"):
+            given.send(ask(server.url), Deadline(5))
+
+    made: list[requests.Session] = []
+
+    def make() -> requests.Session:
+        made.append(requests.Session())
+        return made[-1]
+
+    with FaultServer(fault.ok) as server, requests.Session() as session:
+        given, making = Transport(session=session), Transport(session=make)
+        given.send(ask(server.url), Deadline())
+        making.send(ask(server.url), Deadline())
+        assert ended_well(forked(refused))
+        assert ended_well(forked(lambda: making.send(ask(server.url), Deadline(5))))
+        assert server.connections == 3
+    made[0].close()
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("threads", [100, 200])
+def test_threads_get_their_own_answers(
+    transport: Transport, ask: Ask, caplog: pytest.LogCaptureFixture, threads: int
+) -> None:
+    """One transport, many threads: every answer its own, no connection thrown away, no warning."""
+    caplog.set_level("WARNING")
+    wrong: list[object] = []
+    start = threading.Barrier(threads)
+
+    def work(tag: int) -> None:
+        start.wait(20)
+        for number in range(5):
+            body = json.dumps([tag, number]).encode()
+            try:
+                answer = transport.send(ask(server.url, body=body), Deadline(30))
+                if answer.body != body:
+                    wrong.append(answer.body)
+            except Exception as error:  # any failure at all is a finding
+                wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with FaultServer(fault.echo) as server:
+            crowd = [threading.Thread(target=work, args=(tag,)) for tag in range(threads)]
+            for thread in crowd:
+                thread.start()
+            for thread in crowd:
+                thread.join()
+            assert server.connections <= threads
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert caplog.records == []
+
+
+def test_two_threads_make_one_session(ask: Ask) -> None:
+    """The first use by several threads at once makes one session."""
+    transport = Transport()
+    sessions: list[object] = []
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait(20)
+        sessions.append(transport.session())
+
+    crowd = [threading.Thread(target=work) for _ in range(8)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    assert len(set(sessions)) == 1
+    transport.close()
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_greenlets_run_side_by_side(order: str) -> None:
+    """50 greenlets on 0.3 s answers take less than a second, whether gevent patched before or after our import."""
+    pytest.importorskip("gevent")
+    code = """
+import sys
+order = sys.argv[1]
+if order == "before":
+    from gevent import monkey; monkey.patch_all()
+from syncagent.deadline import Deadline
+from syncagent.exceptions import DeadlineExceeded, RunCancelled
+from syncagent.transport import HttpRequest, Transport
+if order == "after":
+    import syncagent.transport.exchange
+    from gevent import monkey; monkey.patch_all()
+import time, gevent
+from tests.faultserver import FaultServer, scenarios
+
+def slow(peer, request):
+    if request.body != b"hang":
+        time.sleep(0.3)
+        peer.answer(request.body)
+    else:
+        peer.hang()
+
+def send(body, deadline):
+    return transport.send(HttpRequest("POST", server.url, headers={}, body=body), deadline)
+
+transport = Transport()
+with FaultServer(slow) as server:
+    send(b"warm", Deadline(20))
+    began = time.monotonic()
+    jobs = [gevent.spawn(send, b"%d" % number, Deadline(20)) for number in range(50)]
+    gevent.joinall(jobs, raise_error=True)
+    took = time.monotonic() - began
+    assert [job.value.body for job in jobs] == [b"%d" % number for number in range(50)]
+    assert took < 1.0, took
+
+    began = time.monotonic()
+    cancelled = Deadline()
+    hung = [gevent.spawn(send, b"hang", deadline) for deadline in (Deadline(0.4), cancelled)]
+    gevent.sleep(0.2)
+    cancelled.cancel()
+    gevent.joinall(hung)
+    assert isinstance(hung[0].exception, DeadlineExceeded), hung[0].exception
+    assert isinstance(hung[1].exception, RunCancelled), hung[1].exception
+    assert time.monotonic() - began < 0.9
+
+    try:
+        with gevent.Timeout(0.2):
+            send(b"hang", Deadline())
+        raise SystemExit("no gevent.Timeout")
+    except gevent.Timeout:
+        pass
+    killed = gevent.spawn(send, b"hang", Deadline())
+    gevent.sleep(0.1)
+    killed.kill()
+    assert killed.dead
+    assert send(b"alive", Deadline(5)).body == b"alive"
+    transport.close()
+print("well")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, order], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+    assert done.stdout.endswith("well\n"), done.stderr
