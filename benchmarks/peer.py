@@ -1,0 +1,134 @@
+"""
+A chat server on loopback, in a process of its own, that costs the measured one as little as it can.
+
+The path says what it answers: ``plain`` text, ``tools`` (two calls, then text), ``typed`` (a call of the result
+tool), ``tag`` (the last word of the prompt), ``slow`` (plain, after 50 ms).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["peer"]
+
+_HEADERS = b"".join(
+    b"%s: %s\r\n" % pair
+    for pair in [
+        (b"Date", b"Mon, 01 Jan 2024 00:00:00 GMT"),
+        (b"Content-Type", b"application/json"),
+        *((b"X-Ratelimit-Header-%d" % number, b"some value %d" % number) for number in range(16)),
+        (b"X-Request-Id", b"req_0123456789abcdef"),
+        (b"Server", b"loopback"),
+        (b"Connection", b"keep-alive"),
+    ]
+)
+
+
+def _call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": f"call_{number}", "type": "function", "function": function}
+
+
+def _reply(message: dict[str, Any], finish_reason: str) -> bytes:
+    body = json.dumps(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1700000000,
+            "model": "loopback",
+            "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}],
+            "usage": {
+                "prompt_tokens": 12,
+                "completion_tokens": 9,
+                "total_tokens": 21,
+                "prompt_tokens_details": {"cached_tokens": 0},
+                "completion_tokens_details": {"reasoning_tokens": 0},
+            },
+        }
+    ).encode()
+    return b"HTTP/1.1 200 OK\r\n" + _HEADERS + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+PLAIN = _reply({"content": "Paris. " * 8}, "stop")
+CALLS = _reply(
+    {"content": None, "tool_calls": [_call(1, "add", {"a": 1, "b": 2}), _call(2, "add", {"a": 3, "b": 4})]},
+    "tool_calls",
+)
+TYPED = _reply(
+    {
+        "content": None,
+        "tool_calls": [_call(1, "final_result", {"city": "Paris", "country": "France", "people": 2_100_000})],
+    },
+    "tool_calls",
+)
+
+
+def _answer(path: bytes, body: bytes) -> bytes:
+    if b"/tools/" in path:
+        return PLAIN if b'"role":"tool"' in body or b'"role": "tool"' in body else CALLS
+    if b"/typed/" in path:
+        return TYPED
+    if b"/tag/" in path:
+        tags = re.findall(rb"tag-\d+-\d+", body)
+        return _reply({"content": tags[-1].decode()}, "stop")
+    if b"/slow/" in path:
+        time.sleep(0.05)
+    return PLAIN
+
+
+def _talk(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    data = b""
+    while True:
+        while b"\r\n\r\n" not in data:
+            got = connection.recv(65536)
+            if not got:
+                return
+            data += got
+        head, _, rest = data.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        pieces, size = [rest], len(rest)
+        while size < length:
+            pieces.append(connection.recv(1 << 20))
+            size += len(pieces[-1])
+        whole = b"".join(pieces)
+        data = whole[length:]
+        connection.sendall(_answer(head.split(b" ", 2)[1], whole[:length]))
+
+
+@contextmanager
+def peer() -> Iterator[str]:
+    """Give the server's address, ``http://127.0.0.1:PORT``; the server ends with the ``with``."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            while True:
+                threading.Thread(target=_talk, args=(listener.accept()[0],), daemon=True).start()
+        finally:
+            os._exit(0)
+    port = listener.getsockname()[1]
+    listener.close()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":  # a server by hand: python benchmarks/peer.py
+    with peer() as address:
+        sys.stdout.write(address + "\n")
+        sys.stdout.flush()
+        signal.pause()
