@@ -41,7 +41,10 @@ __all__ = [
 
 AgentDepsT = TypeVar("AgentDepsT", default=None, contravariant=True)
 """The type of an agent's dependencies."""
-ToolParams = ParamSpec("ToolParams", default=...)
+if TYPE_CHECKING:
+    ToolParams = ParamSpec("ToolParams", default=...)
+else:
+    ToolParams = ParamSpec("ToolParams")  # typing_extensions 4.6 takes no `...` as a default
 """The parameters of a tool's function."""
 
 DocstringFormat = Literal["google", "numpy", "sphinx", "auto"]
