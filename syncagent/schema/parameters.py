@@ -79,7 +79,8 @@ def read_parameters(function: Callable[..., Any]) -> tuple[Any, list[Parameter]]
     Raises:
         UserError: it has no signature that can be read.
     """
-    target, skip = function, 0
+    target: Any = function
+    skip = 0
     if type(target) is MethodType:
         target, skip = target.__func__, 1
     if type(target) is FunctionType and "__wrapped__" not in target.__dict__ and "__signature__" not in target.__dict__:
