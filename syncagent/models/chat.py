@@ -46,6 +46,7 @@ __all__ = ["QUIRKS", "ChatWire", "decode", "decode_error", "decode_stream", "enc
 
 QUIRKS: dict[str, str] = {
     "error_kinds": "texts of error messages, each with the kind of error that it means",
+    "json_args": "True where the arguments of past calls have to be JSON: broken ones go back inside an object",
     "keep": "names of fields of an answer's message that are kept as an OpaquePart and sent back",
     "max_length": "the maxLength of strings in schemas that have none",
     "max_tokens": "the body's key for max_tokens",
@@ -104,8 +105,17 @@ def encode(call: ModelCall) -> WireRequest:
     The request for *call*.
 
     Raises:
-        UserError: content that the API has no place for, or a setting that cannot be sent as it is.
+        UserError: content that the API has no place for, or that has no JSON form.
     """
+    try:
+        text = _body(call)
+    except TypeError as error:
+        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+    # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
+    return WireRequest("/chat/completions", text.encode("utf-8", "backslashreplace"))
+
+
+def _body(call: ModelCall) -> str:
     body = {
         "model": quote(call.model_name),
         "messages": "[" + ",".join(_messages(call)) + "]",
@@ -122,9 +132,7 @@ def encode(call: ModelCall) -> WireRequest:
         body["response_format"] = _response_format(parameters.result_schema, call)
     if call.settings:
         _settings(call, body)
-    text = "{" + ",".join([f'"{key}":{value}' for key, value in body.items()]) + "}"
-    # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
-    return WireRequest("/chat/completions", text.encode("utf-8", "backslashreplace"))
+    return "{" + ",".join([f'"{key}":{value}' for key, value in body.items()]) + "}"
 
 
 # --- messages --------------------------------------------------------------------------------------
@@ -166,10 +174,8 @@ def _system_prompt(part: SystemPromptPart, call: ModelCall) -> str:
 
 def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
     content = part.content
-    if content.__class__ is str:
-        return '{"role":"user","content":' + quote(content) + "}"  # type: ignore[arg-type] # the line above says so
     if isinstance(content, str):
-        return '{"role":"user","content":' + quote(str(content)) + "}"
+        return '{"role":"user","content":' + quote(content) + "}"
     items = [(_USER_CONTENT.get(item.__class__) or _by_base(_USER_CONTENT, item))(item) for item in content]
     return '{"role":"user","content":[' + ",".join(items) + "]}"
 
@@ -253,6 +259,11 @@ def _thinking(part: ThinkingPart, gathered: _Assistant, call: ModelCall) -> None
 
 def _tool_call(part: ToolCallPart, gathered: _Assistant, call: ModelCall) -> None:
     args = part.args_as_json_str()
+    if call.quirks.get("json_args") and isinstance(part.args, str):
+        try:
+            part.args_as_dict()
+        except (ValueError, RecursionError):
+            args = dump_str({"invalid_json": args})
     gathered.calls.append(
         f'{{"id":{_call_id(part)},"type":"function","function":{{"name":{quote(part.tool_name)},'
         f'"arguments":{quote(args if args.strip() else "{}")}}}}}'

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ..exceptions import UserError
+from ..providers.base import Provider, infer_provider
 from ..settings import ModelSettings
 from .chat import QUIRKS, ChatWire, decode, decode_error, decode_stream, encode
 from .profiles import infer_profile
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
-    from ..providers.base import Provider
     from .profiles import ModelProfile
 
 __all__ = [
@@ -79,9 +79,9 @@ class OpenAIModel(WireModel):
         settings: Optional[ModelSettings] = None,
     ) -> None:
         if isinstance(provider, str):
-            from ..providers import infer_provider
-
             provider = infer_provider(provider)
+        elif not isinstance(provider, Provider):
+            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
         row = provider.row
         if row.wire != "chat":
             raise UserError(f"The provider {row.name!r} does not speak OpenAI's chat API.")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, cast
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 from ..exceptions import (
+    DeadlineExceeded,
     IncompleteStreamError,
     ModelAPIError,
     ModelConnectionError,
     ModelResponseError,
     ModelTimeoutError,
+    RunCancelled,
     UserError,
 )
 from ..messages import PartStartEvent
 from ..settings import merge_model_settings
 from ..transport import HttpRequest, sse_frames
-from ..transport.answers import parse_json
+from ..transport.answers import parse_json, redact
 from . import check_allow_model_requests
 from .base import Model, StreamedResponse
 from .profiles import ModelProfile, infer_profile
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
     from ..providers.base import Provider
     from ..settings import ModelSettings
     from ..tools import ModelRequestParameters
-    from ..transport import HttpStream
+    from ..transport import HttpResponse, HttpStream
 
 __all__ = ["WireModel"]
 
 _NO_SETTINGS: Mapping[str, Any] = {}
-_MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+_MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 """What a wire may raise over a body of another shape: ValueError by its contract, the others by a slip."""
 
 
@@ -136,7 +138,7 @@ class WireModel(Model):
         try:
             response = self._wire.decode(body)
         except _MISREAD as error:
-            self.unreadable(error, request_id=answer.request_id, attempts=answer.attempts, elapsed=answer.elapsed)
+            raise self.unreadable(error, request, answer) from (None if isinstance(error, ValueError) else error)
         return self._finished(response, answer.attempts)
 
     @contextmanager
@@ -158,7 +160,7 @@ class WireModel(Model):
         request = self._encode(messages, settings, model_request_parameters, stream=True)
         accept = (settings.get("on_incomplete") or model_request_parameters.on_incomplete) == "accept"
         with self._provider.transport.stream(request, model_request_parameters.deadline) as http:
-            reading = _Reading(self, http, accept)
+            reading = _Reading(self, request, http, accept)
             yield reading.response
 
     def _encode(
@@ -213,21 +215,29 @@ class WireModel(Model):
             response.provider_details = {**(response.provider_details or {}), "attempts": attempts}
         return response
 
-    def unreadable(self, error: Exception, **attributes: Any) -> NoReturn:
-        """Raise ``ModelResponseError`` for what a wire raised over an answer."""
+    def unreadable(
+        self, error: Exception, request: HttpRequest, answer: Union[HttpResponse, HttpStream]
+    ) -> ModelResponseError:
+        """The error that says what a wire raised over *answer*; a key that the server repeats is not in it."""
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} while reading it: {error}"
-        raise ModelResponseError(
+        given = getattr(request.auth, "given", None)
+        if given:
+            words = redact(words, given)
+        return ModelResponseError(
             f"The answer of {self._provider.name} {self._model_name} cannot be used: {words}",
             model_name=self._model_name,
-            **attributes,
-        ) from error
+            request_id=answer.request_id,
+            attempts=answer.attempts,
+            elapsed=answer.elapsed,
+        )
 
 
 class _Reading:
     """One stream while it is read."""
 
-    def __init__(self, model: WireModel, http: HttpStream, accept: bool) -> None:
+    def __init__(self, model: WireModel, request: HttpRequest, http: HttpStream, accept: bool) -> None:
         self._model = model
+        self._request = request
         self._http = http
         self._accept = accept
         self.response = StreamedResponse(self._items(), model_name=model.model_name, provider_name=model.system)
@@ -239,17 +249,15 @@ class _Reading:
         try:
             yield from self._decoded()
         except ModelAPIError as error:
-            # What breaks after the end mark takes nothing away; the text before a cut is there for who wants it.
+            # What breaks after the last word takes nothing away; the text before a cut is there for who wants it.
             broken = isinstance(error, (ModelConnectionError, ModelTimeoutError))
             if not (broken and (response.info.complete or self._accept)):
                 error.partial = response.get()
                 raise
         except _MISREAD as error:
-            try:
-                self._model.unreadable(error, **self._attributes())
-            except ModelResponseError as unreadable:
-                unreadable.partial = response.get()
-                raise
+            unreadable = self._model.unreadable(error, self._request, http)
+            unreadable.partial = response.get()
+            raise unreadable from (None if isinstance(error, ValueError) else error)
         if not response.info.complete:
             self._incomplete()
             yield ResponseInfo(provider_details={"incomplete": True})
@@ -262,10 +270,16 @@ class _Reading:
         elif kind in _EVENTS:
             yield from model.wire.decode_stream(sse_frames(http, model_name=model.model_name))
             if self.response.info.complete:
-                # The end of the body usually came with the end mark; once it is read, the connection can be used again.
-                next(http, None)
+                self._read_end()
         else:
             raise ValueError(f"expected a stream of events, got the content type {kind[:80]}")
+
+    def _read_end(self) -> None:
+        """The body's end mostly came with the end mark; once it is read, the connection can be used again."""
+        try:
+            next(self._http, None)
+        except (ModelAPIError, DeadlineExceeded, RunCancelled):
+            self._http.close()  # the answer is whole; what follows it is nobody's loss
 
     def _whole(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
         """Some servers answer in one piece although a stream was asked for, above all with an error."""
@@ -292,12 +306,10 @@ class _Reading:
             model_name=self._model.model_name,
             partial=partial,
             retryable=True,
-            **self._attributes(),
+            request_id=self._http.request_id,
+            attempts=self._http.attempts,
+            elapsed=self._http.elapsed,
         )
-
-    def _attributes(self) -> dict[str, Any]:
-        http = self._http
-        return {"request_id": http.request_id, "attempts": http.attempts, "elapsed": http.elapsed}
 
 
 # Servers that name no type, or a simple one, are believed: what is no event gives an incomplete stream.

@@ -81,7 +81,7 @@ class Provider:
         retry_policy: Optional[RetryPolicy] = None,
     ) -> None:
         if not isinstance(getattr(self, "row", None), ProviderRow):
-            raise UserError("Provider itself has no address: use a class of syncagent.providers, such as OpenAIProvider.")
+            raise UserError("Provider itself has no address: use one of syncagent.providers, such as OpenAIProvider.")
         if not (api_key is None or isinstance(api_key, str) or callable(api_key)):
             raise UserError(f"api_key is a text, or a function that returns one; got {type(api_key).__name__}.")
         self._base_url = None if base_url is None else _address(base_url, "base_url")
@@ -172,14 +172,20 @@ class Provider:
 
 
 class Login:
-    """Makes the header that logs in, at every try; its repr shows no key."""
+    """
+    Makes the header that logs in, at every try of one request; its repr shows no key.
 
-    __slots__ = ("_key", "_provider", "_required")
+    Attributes:
+        given: the headers of the last try, for who has to keep them out of an error's text.
+    """
+
+    __slots__ = ("_key", "_provider", "_required", "given")
 
     def __init__(self, provider: Provider, key: ApiKey, required: bool = True) -> None:
         self._provider = provider
         self._key = key
         self._required = required
+        self.given: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<login of {self._provider.name}>"
@@ -193,7 +199,8 @@ class Login:
                     self._provider._missing()
                 return {}
         row = self._provider.row
-        return {row.header: row.scheme + _clean(key, type(self._provider).__name__)}
+        self.given = {row.header: row.scheme + _clean(key, type(self._provider).__name__)}
+        return self.given
 
 
 def provider_class(name: str) -> type[Provider]:

@@ -89,6 +89,7 @@ ROWS: dict[str, ProviderRow] = {
                 "required_body": {"chat_template_kwargs": {"more_calls": True}},
                 "named_tool_choice": False,
                 "max_length": 200,
+                "json_args": True,
                 "top_k": True,
                 # Odd output of the model is a 500, which would be sent again for nothing.
                 "error_kinds": {"does not match the expected": "response"},
