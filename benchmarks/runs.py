@@ -16,8 +16,8 @@ from typing import Any
 
 import attrs
 import requests
-
 from peer import peer
+
 from syncagent import Agent
 from syncagent.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from syncagent.models.openai import OpenAIModel

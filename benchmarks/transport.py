@@ -23,9 +23,7 @@ ANSWER = json.dumps(
         "object": "chat.completion",
         "created": 1700000000,
         "model": "m",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "Paris. " * 8}, "finish_reason": "stop"}
-        ],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Paris. " * 8}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21},
     }
 ).encode()
