@@ -17,7 +17,7 @@ from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNod
 from .messages import ModelMessage, check_history
 from .plan import EndStrategy
 from .result_tools import FinalResult, ResultDataT
-from .run import AgentRun, capture_run_messages, run_state, run_to_end
+from .run import AgentRun, capture_run_messages, run_state
 from .run_result import AgentRunResult
 from .settings import ModelSettings
 from .streamed import RunEvents, StreamedRunResult
@@ -147,7 +147,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         options = RunOptions(
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
-        return run_to_end(self._start(options))
+        return self._start(options).to_end()
 
     @overload
     async def run(
@@ -193,7 +193,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, own
         )
         try:
-            return await asyncio.to_thread(lambda: run_to_end(self._start(options)))
+            return await asyncio.to_thread(lambda: self._start(options).to_end())
         except asyncio.CancelledError:
             own.cancel()
             raise

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, Optional, Union, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, Union, overload
 
 import attrs
 from typing_extensions import TypeVar
 
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
-from .messages import ModelMessage, UserContent
+from .messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, ModelMessage, UserContent
 from .plan import EndStrategy, PromptFunction, RunPlan
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
 from .schema.signature import positional_parameter_count, refuse_coroutine
@@ -25,6 +25,7 @@ from .tools import (
     RunContext,
     SystemPromptFunc,
     Tool,
+    ToolDefinition,
     ToolFuncContext,
     ToolFuncEither,
     ToolFuncPlain,
@@ -65,12 +66,12 @@ class Override:
 
 NO_OVERRIDE = Override()
 _DEFAULT_LIMITS = UsageLimits()
+_CONTENT = (str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent)
 
 overrides: ContextVar[dict[int, Override]] = ContextVar("syncagentoverrides", default={})  # noqa: B039 -- never changed in place
 
 
-@attrs.frozen
-class RunOptions:
+class RunOptions(NamedTuple):
     """The keywords of a run, passed on as one."""
 
     user_prompt: UserPrompt
@@ -82,6 +83,14 @@ class RunOptions:
     usage_limits: Optional[UsageLimits]
     usage: Optional[Usage]
     deadline: Union[float, Deadline, None]
+
+
+class _ToolSet(NamedTuple):
+    """The tools that a run begins with, and what is the same for every run that has them."""
+
+    tools: dict[str, Tool[Any]]
+    definitions: list[ToolDefinition]
+    has_prepare: bool
 
 
 class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
@@ -145,6 +154,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self._result_schema = ResultSchema(result_type, *self._result_tool, converter)
         self._result_validators: list[ResultValidator[AgentDepsT, ResultDataT]] = []
         self._tools: dict[str, Tool[AgentDepsT]] = {}
+        self._tool_set = _ToolSet({}, [], False)
         for tool in tools:
             self._register_tool(tool if isinstance(tool, Tool) else Tool(tool))
 
@@ -283,27 +293,34 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             raise UserError(f"Tool name conflicts with existing tool: {tool.name!r}")
         if tool.name in self._result_schema.tools:
             raise UserError(f"Tool name conflicts with result schema name: {tool.name!r}")
-        # A new dict: a run that goes on keeps the tools it began with.
-        self._tools = {**self._tools, tool.name: tool.registered(self._retries, self._converter)}
+        self._tools[tool.name] = tool.registered(self._retries, self._converter)
+
+    def _tools_of_now(self) -> _ToolSet:
+        """The tools for a run that begins now; it keeps them when others are registered while it goes on."""
+        found = self._tool_set
+        if len(found.tools) != len(self._tools):  # tools are only ever added
+            tools = dict(self._tools)
+            found = self._tool_set = _ToolSet(
+                tools,
+                [tool.definition() for tool in tools.values()],
+                any(tool.prepare is not None for tool in tools.values()),
+            )
+        return found
 
     def _plan(self, options: RunOptions) -> RunPlan:
         """All that a run with *options* needs to know."""
-        prompt = options.user_prompt
-        if not isinstance(prompt, (str, Sequence)) or isinstance(prompt, (bytes, bytearray)):
-            raise UserError(
-                f"user_prompt is text or a sequence of texts and media (BinaryContent); got {type(prompt).__name__}."
-            )
+        _check_options(options)
         override = overrides.get().get(id(self), NO_OVERRIDE)
         model = self._choose_model(options.model)
         schema = self._schema_for(options.result_type)
-        check_settings(options.model_settings)
         settings = merge_model_settings(self.model_settings, options.model_settings)
-        tools = self._tools
+        tools, definitions, has_prepare = self._tools_of_now()
         mode = self._mode_for(model, schema, bool(tools))
         deadline = resolve_deadline(options.deadline, self._default_deadline())
         by_tool = mode == "tool"
+        limits = options.usage_limits
         parameters = ModelRequestParameters(
-            [tool.definition() for tool in tools.values()],
+            list(definitions),
             schema.allow_text or not by_tool,
             schema.definitions if by_tool else [],
             result_mode=mode,
@@ -315,11 +332,12 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             parameters.retry_policy = settings.pop("retry_policy", None)
             parameters.on_incomplete = settings.pop("on_incomplete", "raise")
         return RunPlan(
-            prompt=prompt,
+            prompt=options.user_prompt,
             deps=options.deps if override.deps is UNSET else override.deps,
             model=model,
             model_settings=settings,
-            usage_limits=options.usage_limits or _DEFAULT_LIMITS,
+            usage_limits=_DEFAULT_LIMITS if limits is None else limits,
+            has_token_limits=limits is not None and limits.has_token_limits(),
             deadline=deadline,
             system_prompts=self._system_prompts,
             system_prompt_functions=self._system_prompt_functions,
@@ -333,7 +351,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             result_retries=self._result_retries,
             end_strategy=self.end_strategy,
             parameters=parameters,
-            has_prepare=any(tool.prepare is not None for tool in tools.values()),
+            has_prepare=has_prepare,
         )
 
     def _choose_model(self, chosen: Union[Model, str, None]) -> Model:
@@ -399,6 +417,28 @@ def _one_of(name: str, value: Any, default: Any, newer_name: str, newer: Any) ->
     if value is not default:
         raise UserError(f"`{name}` and `{newer_name}` are the same; give one of them.")
     return newer
+
+
+def _check_options(options: RunOptions) -> None:
+    """Refuse what is wrong in any run; what depends on the agent is looked at where it is used."""
+    prompt = options.user_prompt
+    if not isinstance(prompt, str):
+        if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
+            raise UserError(
+                f"user_prompt is text or a sequence of texts and media (BinaryContent); got {type(prompt).__name__}."
+            )
+        for index, item in enumerate(prompt):
+            if not isinstance(item, _CONTENT):
+                raise UserError(
+                    f"user_prompt[{index}] is neither text nor ImageUrl, AudioUrl, DocumentUrl or BinaryContent "
+                    f"but {type(item).__name__}."
+                )
+    if options.model_settings is not None:
+        check_settings(options.model_settings)
+    if options.usage_limits is not None and not isinstance(options.usage_limits, UsageLimits):
+        raise UserError(f"usage_limits is UsageLimits(...); got {type(options.usage_limits).__name__}.")
+    if options.usage is not None and not isinstance(options.usage, Usage):
+        raise UserError(f"usage is a Usage object, to be counted on; got {type(options.usage).__name__}.")
 
 
 def _check_choices(end_strategy: Any, result_mode: Any, deadline: Any) -> None:

@@ -104,7 +104,8 @@ class ModelRequestNode(Generic[AgentDepsT, ResultDataT]):
         response = _with_call_ids(asked.response)
         state.usage.incr(response.usage, requests=1)
         state.message_history.append(response)
-        plan.usage_limits.check_tokens(state.usage)
+        if plan.has_token_limits:
+            plan.usage_limits.check_tokens(state.usage)
         return CallToolsNode(response, asked.final)
 
     def stream(self, ctx: AgentRunContext[Any]) -> AbstractContextManager[AgentStream[AgentDepsT, ResultDataT]]:

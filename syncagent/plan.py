@@ -125,15 +125,16 @@ class RunState:
         self.run_step = 0
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class RunPlan:
-    """All that a run needs to know and does not change."""
+    """All that a run needs to know and does not change. Not frozen, since that costs microseconds in every run."""
 
     prompt: Union[str, Sequence[UserContent]]
     deps: Any
     model: Model
     model_settings: Optional[ModelSettings]
     usage_limits: UsageLimits
+    has_token_limits: bool
     deadline: Deadline
     system_prompts: Sequence[str]
     system_prompt_functions: Sequence[PromptFunction]

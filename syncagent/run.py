@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 from .deadline import current_deadline
 from .exceptions import AgentRunError, ModelRetry, UserError
-from .loop import AgentNode, End, ModelRequestNode, UserPromptNode, run_loop
+from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
 from .messages import (
     AgentRunResultEvent,
     AgentStreamEvent,
@@ -43,7 +43,7 @@ from .usage import Usage
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["AgentRun", "AgentRunContext", "call_tool", "capture_run_messages", "run_state", "run_to_end"]
+__all__ = ["AgentRun", "AgentRunContext", "call_tool", "capture_run_messages", "run_state"]
 
 _MAX_DEPTH = 20  # runs inside tools of runs; deeper is a tool that calls its own agent for ever
 
@@ -114,11 +114,22 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     Iterating gives the nodes after the first one: requests, responses, and the end.
 
     Attributes:
-        ctx: the run's state and dependencies.
         next_node: the node that runs next, or the end.
         plan: all that the run knows and does not change.
         new_message_index: where this run's messages begin in the history.
     """
+
+    __slots__ = (
+        "_ahead",
+        "_converter",
+        "_failed",
+        "_loop",
+        "_state",
+        "_stream",
+        "new_message_index",
+        "next_node",
+        "plan",
+    )
 
     def __init__(self, plan: RunPlan, state: RunState, converter: Optional[Converter] = None) -> None:
         self.plan = plan
@@ -128,7 +139,6 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 f"Runs are nested {_MAX_DEPTH} deep: a tool seems to call its own agent without end. "
                 "Give the inner run another agent, or a condition to stop."
             )
-        self.ctx: AgentRunContext[AgentDepsT] = AgentRunContext(self, state, plan.deps)
         self._state = state
         self._converter = converter
         self._failed = False
@@ -142,12 +152,17 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         return f"<AgentRun next_node={type(self.next_node).__name__} usage={self._state.usage!r}>"
 
     @property
+    def ctx(self) -> AgentRunContext[AgentDepsT]:
+        """The run's state and dependencies. Made when asked for: kept, the two would hold each other in memory."""
+        return AgentRunContext(self, self._state, self.plan.deps)
+
+    @property
     def result(self) -> Optional[AgentRunResult[ResultDataT]]:
         """The result; None until the end."""
-        if not isinstance(self.next_node, End):
-            return None
-        final = self.next_node.data
-        return AgentRunResult(final.data, final.tool_name, self._state, self.new_message_index, self._converter)
+        return self._result_of(self.next_node.data) if isinstance(self.next_node, End) else None
+
+    def _result_of(self, final: FinalResult[ResultDataT]) -> AgentRunResult[ResultDataT]:
+        return AgentRunResult(final.data, final, self._state, self.new_message_index, self._converter)
 
     def usage(self) -> Usage:
         """What the run has used so far, with what is known of a response that is being streamed."""
@@ -172,25 +187,36 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             AgentRunError: the run failed; with ``.messages`` and ``.usage``.
         """
         self._check_can_go_on()
+        if node is not None:
+            _check_node(node)
         if self._ahead is not None:
             streamed, following = self._ahead
             self._ahead = None
             if node is None or node is streamed:
                 self.next_node = following
                 return self.next_node
-        try:
+        with self.failing():
             item = self._send(node)
-            while True:
-                if type(item) is Ask:
-                    item = self._send(self._ask(item))
-                elif type(item) is RunTools:
-                    item = self._send([call_tool(call, self.plan, self._state) for call in item.calls])
-                else:
-                    self.next_node = item
-                    return self.next_node
+            while type(item) is Ask or type(item) is RunTools:
+                item = self._send(self._answer(item))
+            self.next_node = item
+        return self.next_node
+
+    def to_end(self) -> AgentRunResult[ResultDataT]:
+        """
+        Run all nodes that are left.
+
+        Raises:
+            AgentRunError: the run failed; with ``.messages`` and ``.usage``.
+        """
+        try:
+            item = self._cross(None)
+            while type(item) is not End:
+                item = self._cross(self._answer(item))
         except BaseException as error:
             self._fail(error)
             raise
+        return self._result_of(item.data)
 
     @contextmanager
     def stream_request(self, node: Any) -> Iterator[AgentStream[AgentDepsT, ResultDataT]]:
@@ -251,7 +277,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 self._stream = None
             item = self._cross(asked)
             while type(item) is RunTools:
-                item = self._cross([call_tool(call, self.plan, self._state) for call in item.calls])
+                item = self._cross(self._answer(item))
             if type(item) is Ask:
                 self._open(item)
             return self._stream
@@ -360,12 +386,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
 
     def _cross(self, value: Any) -> Any:
         """The next effect or the end; crosses the boundaries between nodes on the way."""
-        item = self._send(value)
-        while type(item) is not Ask and type(item) is not RunTools:
-            self.next_node = item
-            if isinstance(item, End):
-                break
-            item = self._send(None)
+        send = self._loop.send
+        try:
+            item: Any = send(value)
+            while type(item) is not Ask and type(item) is not RunTools:
+                self.next_node = item
+                item = send(None)
+        except StopIteration as stop:
+            item = self.next_node = stop.value
         return item
 
     def _guarded_cross(self, value: Any) -> Any:
@@ -373,23 +401,26 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         with self.failing():
             return self._cross(value)
 
-    def _ask(self, ask: Ask) -> Asked:
+    def _answer(self, effect: Union[Ask, RunTools]) -> Union[Asked, list[ToolOutcome]]:
+        """Do what the loop asks for, here and now."""
         plan = self.plan
+        if type(effect) is RunTools:
+            return [call_tool(call, plan, self._state) for call in effect.calls]
         plan.deadline.check()
-        response = response_of(plan.model.request(ask.messages, ask.model_settings, ask.parameters))
+        response = response_of(plan.model.request(*effect))
         plan.deadline.check()  # a model of the user's own may not look at it
         return Asked(response)
 
 
-def run_to_end(run: AgentRun[Any, ResultDataT]) -> AgentRunResult[ResultDataT]:
-    """The result of *run* after all its nodes."""
-    node = run.next()
-    while not isinstance(node, End):
-        node = run.next()
-    result = run.result
-    if result is None:
-        raise AgentRunError("Agent run finished without producing a final result")
-    return result
+def _check_node(node: Any) -> None:
+    """Raise ``UserError`` where a run cannot go on with *node*."""
+    if isinstance(node, End):
+        if not isinstance(node.data, FinalResult):
+            raise UserError(f"A run ends with End(FinalResult(data)); got End({type(node.data).__name__}).")
+    elif not isinstance(node, (UserPromptNode, ModelRequestNode, CallToolsNode)):
+        raise UserError(
+            f"A run goes on with one of its nodes, or with End(FinalResult(data)); got {type(node).__name__}."
+        )
 
 
 def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome:

@@ -10,7 +10,7 @@ import attrs
 from .jsonable import dump_bytes
 from .messages import ModelMessage, ModelMessagesTypeAdapter, ModelRequest, ToolReturnPart
 from .plan import RunState
-from .result_tools import ResultDataT
+from .result_tools import FinalResult, ResultDataT
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -29,10 +29,18 @@ class AgentRunResult(Generic[ResultDataT]):
     """
 
     data: ResultDataT
-    _result_tool_name: Optional[str]
+    _final: FinalResult[ResultDataT]
     _state: RunState
     _new_message_index: int
     _converter: Optional[Converter] = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._converter is not None:
+            raise TypeError(
+                "An AgentRunResult whose agent has a converter cannot be pickled, since converters cannot; "
+                "pickle .data and .all_messages(), or store .to_json()."
+            )
+        return AgentRunResult, (self.data, self._final, self._state, self._new_message_index)
 
     def __repr__(self) -> str:
         return f"AgentRunResult(data={self.data!r})"
@@ -60,7 +68,7 @@ class AgentRunResult(Generic[ResultDataT]):
         """
         if result_tool_return_content is None:
             return self._state.message_history
-        return with_tool_return(self._state.message_history, self._result_tool_name, result_tool_return_content)
+        return with_tool_return(self._state.message_history, self._final, result_tool_return_content)
 
     def all_messages_json(self, *, result_tool_return_content: Optional[str] = None) -> bytes:
         """:meth:`all_messages` as JSON."""
@@ -91,15 +99,15 @@ class AgentRunResult(Generic[ResultDataT]):
         return dump_bytes(data)
 
 
-def with_tool_return(messages: list[ModelMessage], tool_name: Optional[str], content: str) -> list[ModelMessage]:
-    """A deep copy of *messages* in which the last return of *tool_name* holds *content*."""
-    if tool_name is None:
+def with_tool_return(messages: list[ModelMessage], final: FinalResult[Any], content: str) -> list[ModelMessage]:
+    """A deep copy of *messages* in which the return of the call that gave *final* holds *content*."""
+    if final.tool_name is None:
         raise ValueError("Cannot set result tool return content when the return type is `str`.")
     messages = deepcopy(messages)
     last = messages[-1] if messages else None
     if isinstance(last, ModelRequest):
         for part in last.parts:
-            if isinstance(part, ToolReturnPart) and part.tool_name == tool_name:
+            if isinstance(part, ToolReturnPart) and part.tool_call_id == final.tool_call_id:
                 part.content = content
                 return messages
-    raise LookupError(f"No tool call found with tool name {tool_name!r}.")
+    raise LookupError(f"No tool call found with tool name {final.tool_name!r}.")
