@@ -249,11 +249,10 @@ class _Source:
 class _Buffer(io.BufferedReader):
     """Notices bytes after the answer's end: whoever sends them could slip a foreign answer in."""
 
-    raw: _Reader
-
     def close(self) -> None:
         if not self.closed:
-            self.raw.note_leftover(self)
+            reader: Any = self.raw
+            reader.note_leftover(self)
         super().close()
 
 
@@ -401,11 +400,11 @@ class _TLSConnection(_CallMixin, HTTPSConnection):
 
 
 class _PlainPool(_PoolMixin, HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+    ConnectionCls: Any = _PlainConnection
 
 
 class _TLSPool(_PoolMixin, HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    ConnectionCls: Any = _TLSConnection
 
 
 _POOLS = {"http": _PlainPool, "https": _TLSPool}
@@ -413,7 +412,8 @@ _POOLS = {"http": _PlainPool, "https": _TLSPool}
 
 def _socket_options() -> list[tuple[int, int, int]]:
     """No delay, and keep-alive: a reasoning model is silent for minutes, and routers forget silent connections."""
-    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    defaults: Any = HTTPConnection.default_socket_options
+    options = [*defaults, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
         if hasattr(socket, name):
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))

@@ -174,10 +174,9 @@ def broken(
             return made(ModelResponseError, text, False)
         if isinstance(found, (zlib.error, EOFError)):
             return made(ModelResponseError, f"The answer of {host} cannot be decompressed: {_words(found)}", False)
-    for found in chain:
-        failure = _by_root(found, host, made, policy, sent)
-        if failure is not None:
-            return failure
+    failure = _by_root(chain, host, made, policy, sent)
+    if failure is not None:
+        return failure
     text = redact(_words(chain[-1]), auth)
     return made(ModelConnectionError, f"The connection to {host} failed: {text}", True)
 
@@ -188,34 +187,42 @@ def is_dead_connection(error: Exception) -> bool:
 
 
 def _by_root(
-    found: BaseException, host: str, made: Callable[..., Failure], policy: RetryPolicy, sent: Optional[bool]
+    chain: list[BaseException],
+    host: str,
+    made: Callable[..., Failure],
+    policy: RetryPolicy,
+    sent: Optional[bool],
 ) -> Optional[Failure]:
-    """The meaning of one link of the chain; None where it says too little."""
-    if isinstance(found, ssl.SSLCertVerificationError):
+    """The meaning of the first rule that a link of the chain meets; None where it says too little."""
+
+    def find(*classes: type[BaseException]) -> Any:
+        return next((link for link in chain if isinstance(link, classes)), None)
+
+    if found := find(ssl.SSLCertVerificationError):
         text = (
             f"The certificate of {host} is not trusted: {found.verify_message}. "
             "Where a company's proxy signs it, point verify= or REQUESTS_CA_BUNDLE at its certificate."
         )
         return made(ModelConnectionError, text, False)
-    if isinstance(found, (socket.timeout, urllib3_errors.ReadTimeoutError, requests_errors.ReadTimeout)):
+    if find(socket.timeout, urllib3_errors.ReadTimeoutError, requests_errors.ReadTimeout):
         again = policy.retry_read_timeouts or sent is False
         words = "Sending to" if sent is False else "Waiting for an answer of"
         return made(ModelTimeoutError, f"{words} {host} took too long; see the setting timeout.", True, again)
-    if isinstance(found, socket.gaierror):
+    if found := find(urllib3_errors.ProxyError):
+        again = "Tunnel connection failed: 4" not in str(found)
+        return made(ModelConnectionError, f"The proxy on the way to {host} failed: {_words(chain[0])}", again)
+    if found := find(socket.gaierror):
         text = f"The host name {host} cannot be resolved: {_words(found)}"
         return made(ModelConnectionError, text, found.errno == socket.EAI_AGAIN)
-    if isinstance(found, ConnectionRefusedError):
+    if find(ConnectionRefusedError):
         return made(ModelConnectionError, f"{host} refused the connection: is the server running there?", True)
-    if isinstance(found, _DROPPED) or isinstance(found, urllib3_errors.InvalidChunkLength):
+    if found := find(*_DROPPED, urllib3_errors.InvalidChunkLength):
         return made(ModelConnectionError, f"The connection to {host} broke: {_words(found)}", True)
-    if isinstance(found, (ssl.SSLError, urllib3_errors.SSLError)):
+    if found := find(ssl.SSLError, urllib3_errors.SSLError):
         return made(ModelConnectionError, f"TLS with {host} failed: {_words(found)}", False)
-    if isinstance(found, http.client.HTTPException):
+    if found := find(http.client.HTTPException):
         text = f"The answer of {host} is not HTTP that can be read: {_words(found)}"
         return made(ModelResponseError, text, False)
-    if isinstance(found, urllib3_errors.ProxyError):
-        again = "Tunnel connection failed: 4" not in str(found)
-        return made(ModelConnectionError, f"The proxy on the way to {host} failed: {_words(found)}", again)
     return None
 
 

@@ -91,6 +91,7 @@ class Exchange:
         """
         status, headers, body = self._open()
         failure = None
+        data = b""
         try:
             data = body.read_all()
         except FAILURES as error:
@@ -130,14 +131,16 @@ class Exchange:
         call = Call(deadline, self._timeout[1])
         response: Any = None
         body = failure = None
+        text = b""
         deadline.attach(call)
         try:
             response, self._auth = session.open(request, self._added, call, (connect, read))
-            status: int = response.status_code
+            status = response.status_code
             if 200 <= status < 300:
                 body = Body(response, call, request.max_body or (_MOST_STREAM if self._streamed else _MOST_BODY))
                 return status, response.headers, body
-            text = self._error_body(response, call) if status >= 200 else b""
+            if status >= 200:
+                text = self._error_body(response, call)
         except FAILURES as error:
             failure = error
         finally:
@@ -147,7 +150,8 @@ class Exchange:
                     response.close()
         if failure is not None:
             self._fail(failure, call.sent if session.tells else None)
-        self._raise(refused(request, status, response.headers, text, self._attributes(), self._auth))
+        answer: Any = response
+        self._raise(refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth))
 
     def _error_body(self, response: Any, call: Call) -> bytes:
         """As much of it as comes in a short time: the status is what matters, whatever happens to the rest."""

@@ -232,16 +232,15 @@ class _Template:
         prepared = PreparedRequest()
         try:
             prepared.prepare(method=request.method, url=request.url, headers=self.given)
-            for value in prepared.headers.values():
-                value.encode("latin-1")
-        except (requests.exceptions.InvalidHeader, UnicodeEncodeError, AttributeError, TypeError):
+            self.headers = {str(name): _checked(name, value) for name, value in prepared.headers.items()}
+        except (requests.exceptions.InvalidHeader, ValueError, AttributeError, TypeError):
             names = ", ".join(map(str, self.given))
             raise UserError(
                 f"One of the headers {names} has a value that is not plain text of one line."
             ) from None
         self.url = str(prepared.url)
-        prepared.headers.setdefault("User-Agent", "syncagent")
-        self.headers = {str(name): str(value) for name, value in prepared.headers.items()}
+        if "User-Agent" not in prepared.headers:
+            self.headers["User-Agent"] = "syncagent"
         self.headers.pop("Content-Length", None)
 
 
@@ -264,6 +263,17 @@ class _Headers(dict[str, str]):
             return self[key]
         except (KeyError, AttributeError):
             return default
+
+
+def _checked(name: Any, value: Any) -> str:
+    """*value*, where both can stand in a header; the expressions of older requests let a last line break pass."""
+    if not name.isascii() or not name.isprintable() or " " in name or ":" in name:
+        raise ValueError("no header name")
+    text: str = value
+    text.encode("latin-1")
+    if "\r" in text or "\n" in text:
+        raise ValueError("no header value")
+    return text
 
 
 def _keep(prepared: PreparedRequest) -> PreparedRequest:

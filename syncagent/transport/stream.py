@@ -78,7 +78,8 @@ class HttpStream:
             DeadlineExceeded, RunCancelled: the run has to stop.
         """
         body = self._body
-        failure: Exception
+        failure: Optional[Exception] = None
+        data = b""
         going = False
         try:
             data = body.read_some()
@@ -92,15 +93,13 @@ class HttpStream:
         finally:
             if not going:
                 body.abort()
-        if going:
-            if data:
-                return data
-            if self._closed:
-                raise RunCancelled("The stream was closed while it was read.")
-            raise StopIteration
+        if data:
+            return data
         if self._closed:
             raise RunCancelled("The stream was closed while it was read.")
-        self._fail(failure)
+        if failure is not None:
+            self._fail(failure)
+        raise StopIteration
 
     @property
     def content_type(self) -> str:

@@ -366,7 +366,7 @@ def test_endless_trailers_are_limited(transport: Transport, ask: Ask) -> None:
         while not peer.server.stopping.is_set():
             peer.send(b"X: y\r\n" * 10000)
 
-    with FaultServer(scenario) as server, pytest.raises(ModelResponseError, match="larger|not HTTP"):
+    with FaultServer(scenario) as server, pytest.raises(ModelResponseError, match=r"larger|not HTTP"):
         transport.send(ask(server.url, max_body=1000), Deadline(10))
 
 

@@ -14,7 +14,7 @@ from syncagent.transport import Frame, sse_frames
 
 
 def parse(*chunks: bytes, max_event: int = 1_048_576) -> list[tuple[str, bytes]]:
-    return [tuple(frame) for frame in sse_frames(chunks, max_event=max_event)]
+    return [(frame.event, frame.data) for frame in sse_frames(chunks, max_event=max_event)]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,8 @@ ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 def plainly(lines: list[bytes]) -> Iterator[tuple[str, bytes]]:
     """The standard's algorithm in its own words, on lines that are known."""
-    name, data = "", []
+    name = ""
+    data: list[bytes] = []
     for line in lines:
         if not line:
             if data:

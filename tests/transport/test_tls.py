@@ -88,7 +88,7 @@ def test_a_certificate_of_another_host(certificate: Path, context: ssl.SSLContex
     """A trusted certificate for another name is refused."""
     transport = trusting(certificate)
     with FaultServer(fault.ok, tls=context) as server:
-        with pytest.raises(ModelConnectionError, match="not trusted") as caught:
+        with pytest.raises(ModelConnectionError, match=r"not trusted|doesn't match") as caught:
             transport.send(ask(server.url.replace("127.0.0.1", "localhost")), Deadline(20))
     assert caught.value.attempts == 1
     transport.close()
