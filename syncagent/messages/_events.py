@@ -168,12 +168,10 @@ class FunctionToolCallEvent:
     """A function tool is about to be called."""
 
     part: ToolCallPart
-    call_id: str = attrs.field()
+    call_id: str = attrs.field(
+        default=attrs.Factory(lambda event: event.part.tool_call_id or str(uuid.uuid4()), takes_self=True)
+    )
     event_kind: Literal["function_tool_call"] = "function_tool_call"
-
-    @call_id.default
-    def _call_id(self) -> str:
-        return self.part.tool_call_id or str(uuid.uuid4())
 
 
 @attrs.define

@@ -189,13 +189,13 @@ class _Generator:
         if "multipleOf" in schema:
             return float(_multiple(_exact(schema["multipleOf"]), low, high, seed))
         if low is None or high is None:
-            return float(_multiple(Fraction(1), low, high, seed))
+            return _nearest(_multiple(Fraction(1), low, high, seed), low, high)
         first, last = _range(Fraction(1), low, high)
         if first is not None and last is not None and first + seed <= last:
-            return float(first + seed)
+            return _nearest(Fraction(first + seed), low, high)
         if low[0] >= high[0]:
-            return float(low[0]) if low == high == (low[0], False) else _refuse(f"nothing is between {low} and {high}")
-        return float(low[0] + (high[0] - low[0]) * Fraction(seed % 97 + 1, 98))
+            return float(low[0]) if low == high == (low[0], False) else _refuse("no number is within its limits")
+        return _nearest(low[0] + (high[0] - low[0]) * Fraction(seed % 97 + 1, 98), low, high)
 
     def boolean(self, schema: _Schema, seed: int) -> bool:
         return seed % 2 == 1
@@ -323,7 +323,7 @@ _Bound = Optional[tuple[Fraction, bool]]  # the limit, and whether it is itself 
 
 def _exact(number: Union[int, float]) -> Fraction:
     """0.1 is one tenth, not the binary fraction next to it."""
-    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+    return Fraction(number) if isinstance(number, int) or number.is_integer() else Fraction(repr(number))
 
 
 def _bounds(schema: _Schema) -> tuple[_Bound, _Bound]:
@@ -354,6 +354,16 @@ def _multiple(step: Fraction, low: _Bound, high: _Bound, seed: int) -> Fraction:
     if last < first:
         _refuse(f"no multiple of {step} is within its limits")
     return step * (first + seed % (last - first + 1))
+
+
+def _nearest(number: Fraction, low: _Bound, high: _Bound) -> float:
+    """The float next to *number*; rounding may not carry it over a limit."""
+    near = float(number)
+    if low is not None and (_exact(near) < low[0] or (low[1] and _exact(near) == low[0])):
+        return math.nextafter(near, math.inf)
+    if high is not None and (_exact(near) > high[0] or (high[1] and _exact(near) == high[0])):
+        return math.nextafter(near, -math.inf)
+    return near
 
 
 # --- texts -----------------------------------------------------------------------------------------

@@ -78,9 +78,9 @@ class FallbackModel(Model):
     def profile(self) -> ModelProfile:
         """What all its models can do: a result mode only where all name the same."""
         profiles = [model.profile for model in self.models]
-        modes = {profile.result_mode for profile in profiles}
+        mode = profiles[0].result_mode
         return ModelProfile(
-            result_mode=modes.pop() if len(modes) == 1 else None,
+            result_mode=mode if all(profile.result_mode == mode for profile in profiles) else None,
             native_with_tools=all(profile.native_with_tools for profile in profiles),
         )
 

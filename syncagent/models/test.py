@@ -131,9 +131,7 @@ class TestModel(Model):
                             "give `custom_result_text`.")  # fmt: skip
         return [TextPart(_text(messages))]
 
-    def _tools_to_call(
-        self, messages: list[ModelMessage], parameters: ModelRequestParameters
-    ) -> list[ToolDefinition]:
+    def _tools_to_call(self, messages: list[ModelMessage], parameters: ModelRequestParameters) -> list[ToolDefinition]:
         """The selected tools for a first response; after it those that want a retry."""
         tools = {tool.name: tool for tool in parameters.function_tools}
         if any(isinstance(message, ModelResponse) for message in messages):
