@@ -1,9 +1,7 @@
 """
-A requests adapter whose connections keep a deadline on every read, and tell what became of a try.
+Connections that keep a deadline on every read, and tell what became of a try.
 
-Only this module subclasses requests and urllib3; it is imported when the first session is made. Whatever is
-overridden is a hook that both leave open, so that floor and newest versions work. ``HTTPAdapter.send`` is not
-overridden: test libraries replace exactly that method.
+They subclass urllib3's, which are http.client's; :mod:`~syncagent.transport.adapter` brings them into requests.
 """
 
 from __future__ import annotations
@@ -11,21 +9,18 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from collections.abc import Mapping
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.util.connection import allowed_gai_family
 
 from ..deadline import Deadline
-from ..exceptions import UserError
 
-__all__ = ["AnswerTooLarge", "Call", "DeadlineAdapter", "NoCookies", "current_call", "is_plain_answer"]
+__all__ = ["AnswerTooLarge", "Call", "POOLS", "current_call", "is_plain_answer", "socket_options"]
 
 _SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while reading
 _SLACK = 0.05  # seconds that a read may outlast the deadline; setting a socket's time-out is a system call
@@ -33,10 +28,6 @@ _BUFFER = 16_384
 _ONE_SEND = 65_536  # bodies up to this size leave together with the headers
 _PIECE = 262_144  # bytes of a larger body between two looks at the clock
 _MOST_HEADERS = 1_048_576  # bytes before the body
-_MOST_POOLS = 256
-
-Verify = Union[bool, str, None]
-Cert = Union[str, tuple[str, str], None]
 
 
 class AnswerTooLarge(Exception):
@@ -121,116 +112,6 @@ The try under way; set only around the sending. (A greenlet has a context of its
 def is_plain_answer(answer: object) -> bool:
     """Whether *answer* is one that http.client reads from a socket."""
     return isinstance(answer, http.client.HTTPResponse)
-
-
-class NoCookies(RequestsCookieJar):
-    """Takes no cookie and gives none: the session is shared by all users of the process."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Take nothing."""
-
-    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> None:
-        """Take nothing."""
-
-
-class DeadlineAdapter(HTTPAdapter):
-    """
-    Direct and proxied connections that know their :class:`Call`.
-
-    Pools are looked up once for each URL and TLS settings, since that look-up costs more than the sending.
-    """
-
-    def __init__(self, pool_size: int) -> None:
-        self._pools: dict[Any, Any] = {}
-        self._paths: dict[tuple[str, bool], str] = {}
-        super().__init__(pool_connections=64, pool_maxsize=pool_size, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make direct pools of our connections."""
-        super().init_poolmanager(*args, socket_options=_socket_options(), **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Make proxied pools of our connections."""
-        if not proxy.lower().startswith("socks"):
-            proxy_kwargs["socket_options"] = _socket_options()
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def get_connection_with_tls_context(
-        self,
-        request: requests.PreparedRequest,
-        verify: Verify,
-        proxies: Optional[Mapping[str, str]] = None,
-        cert: Cert = None,
-    ) -> Any:
-        """The pool for *request*, from a bounded cache."""
-        key = (request.url, verify, cert, tuple(proxies.items()) if proxies else None)
-        pool = self._pools.get(key)
-        if pool is None:
-            try:
-                pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-            except (TypeError, ValueError) as error:
-                # Not its text: it may quote a proxy's password.
-                raise UserError(
-                    f"The address or the proxy of a request cannot be used ({type(error).__name__}): check the base "
-                    "URL, proxies= and the proxy variables; a SOCKS proxy needs the package PySocks."
-                ) from None
-            if len(self._pools) >= _MOST_POOLS:
-                self._pools.clear()
-            self._pools[key] = pool
-        return pool
-
-    def cert_verify(self, conn: Any, url: str, verify: Verify, cert: Cert) -> None:
-        """Set a pool's certificates, once: it was looked up by them."""
-        settings = (verify, cert)
-        if getattr(conn, "tls_settings", None) != settings:
-            try:
-                super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # in the stubs
-            except OSError as error:
-                raise UserError(
-                    f"{error}. Check verify=, cert= and the variables REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE "
-                    "and SSL_CERT_FILE."
-                ) from None
-            conn.tls_settings = settings
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Optional[Mapping[str, str]]) -> str:
-        """What stands in the request line; kept for requests that go out directly."""
-        if proxies:
-            return str(super().request_url(request, proxies))
-        key = (str(request.url), False)
-        path = self._paths.get(key)
-        if path is None:
-            if len(self._paths) >= _MOST_POOLS:
-                self._paths.clear()
-            path = self._paths[key] = str(super().request_url(request, proxies))
-        return path
-
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """A response without a cookie jar of its own and without a copy of the headers."""
-        response = requests.Response.__new__(requests.Response)
-        # A copy of what __init__ sets, whatever that is in the version at hand.
-        response.__dict__.update(_EMPTY_RESPONSE)
-        response.history = []
-        response.status_code = resp.status
-        response.headers = resp.headers
-        response.raw = resp
-        response.reason = resp.reason
-        response.url = str(req.url)
-        response.request = req
-        response.connection = self
-        return response
-
-    def close(self) -> None:
-        """Close all pools."""
-        self._pools.clear()
-        self._paths.clear()
-        super().close()
-
-
-_EMPTY_RESPONSE: dict[str, Any] = dict(requests.Response().__dict__, cookies=NoCookies())
 
 
 class _Source:
@@ -330,6 +211,9 @@ class _CallMixin:
     response_class: Any = _Answer
     _held: Optional[list[Any]] = None
     sock: Any
+    port: int
+    timeout: Any
+    _dns_host: Any
 
     def connect(self) -> None:
         call = current_call.get()
@@ -337,6 +221,34 @@ class _CallMixin:
         if call is not None:
             call.reused = False
             call.bind(self.sock)
+
+    def _new_conn(self) -> Any:
+        """
+        Connect to one address after the other, each with what is left of the deadline.
+
+        urllib3 gives each the whole time-out, which for a name with many addresses is far more.
+        """
+        call = current_call.get()
+        host = self._dns_host
+        if call is None or call.deadline.remaining() is None:
+            return super()._new_conn()  # type: ignore[misc]  # the connection's
+        try:
+            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except OSError:
+            found = []
+        addresses = [info[4][0] for info in found]
+        try:
+            while len(addresses) > 1:
+                self._dns_host = addresses.pop(0)
+                try:
+                    return super()._new_conn()  # type: ignore[misc]  # the connection's
+                except HTTPError:
+                    call.deadline.check()
+                    self.timeout = min(self.timeout, call.deadline.remaining())
+            self._dns_host = addresses[0] if addresses else host
+            return super()._new_conn()  # type: ignore[misc]  # the connection's
+        finally:
+            self._dns_host = host
 
     def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
         call = current_call.get()
@@ -407,10 +319,11 @@ class _TLSPool(_PoolMixin, HTTPSConnectionPool):
     ConnectionCls: Any = _TLSConnection
 
 
-_POOLS = {"http": _PlainPool, "https": _TLSPool}
+POOLS: dict[str, Any] = {"http": _PlainPool, "https": _TLSPool}
+"""The classes of direct and proxied pools, by scheme."""
 
 
-def _socket_options() -> list[tuple[int, int, int]]:
+def socket_options() -> list[tuple[int, int, int]]:
     """No delay, and keep-alive: a reasoning model is silent for minutes, and routers forget silent connections."""
     defaults: Any = HTTPConnection.default_socket_options
     options = [*defaults, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]

@@ -10,7 +10,8 @@ import requests
 from requests.models import PreparedRequest
 
 from ..exceptions import UserError
-from .connection import Call, DeadlineAdapter, NoCookies, current_call
+from .adapter import DeadlineAdapter, NoCookies
+from .connection import Call, current_call
 from .environment import Settings, connection_settings
 from .errors import FAILURES, is_dead_connection
 from .records import HttpRequest

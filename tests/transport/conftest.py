@@ -37,10 +37,10 @@ def leak_free() -> Iterator[None]:
     yield
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        gc.collect()
         if set(threading.enumerate()) <= threads and _sockets() <= sockets:
             return
-        time.sleep(0.05)
+        gc.collect()
+        time.sleep(0.02)
     assert set(threading.enumerate()) - threads == set()
     assert _sockets() - sockets == set()
 

@@ -371,9 +371,9 @@ def test_nothing_shows_a_key(transport: Transport, ask: Ask) -> None:
 
 def test_many_addresses_do_not_grow_the_caches(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept by address is bounded."""
-    from syncagent.transport import connection, session
+    from syncagent.transport import adapter, session
 
-    monkeypatch.setattr(connection, "_MOST_POOLS", 3)
+    monkeypatch.setattr(adapter, "_MOST_POOLS", 3)
     monkeypatch.setattr(session, "_MOST_TEMPLATES", 3)
     transport = Transport()
     with FaultServer(fault.ok) as server:
