@@ -223,7 +223,7 @@ class StreamedResponse:
             self._model_name,
             self.timestamp,
             usage=self._usage,
-            finish_reason=self.info.finish_reason,
+            finish_reason=self.info.finish_reason,  # pyright: ignore[reportArgumentType] # it forgets the Literal
             provider_name=self._provider_name,
             provider_response_id=self.info.provider_response_id,
             provider_details=self.info.provider_details,
