@@ -401,3 +401,71 @@ def test_a_large_body_arrives_whole(transport: Transport, ask: Ask) -> None:
     with FaultServer(fault.echo) as server:
         assert transport.send(ask(server.url, body=body), Deadline()).body == body
     assert len(server.requests) == 1
+
+
+def test_a_name_with_many_addresses(
+    transport: Transport, ask: Ask, no_wait: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each address is tried with what is left of the deadline, and the next one where one fails."""
+    tried: list[str] = []
+    lookup, connect = socket.getaddrinfo, socket.socket.connect
+
+    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
+        if host != "many.example":
+            return lookup(host, *rest, **more)
+        return [found for ip in addresses for found in lookup(ip, *rest, **more)]
+
+    def slow(self: socket.socket, address: Any) -> None:
+        tried.append(address[0])
+        if address[0] == "127.0.0.1":
+            connect(self, address)
+            return
+        timeout = self.gettimeout()
+        assert timeout is not None
+        time.sleep(min(timeout, 0.2))
+        raise socket.timeout("timed out")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket.socket, "connect", slow)
+    addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+    with FaultServer(fault.ok) as server:
+        answer = transport.send(ask(server.url.replace("127.0.0.1", "many.example")), Deadline(5))
+    assert (answer.attempts, tried) == (1, ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+    assert server.requests[0].headers["host"] == f"many.example:{server.port}"
+    addresses = [f"127.0.0.{number}" for number in range(2, 12)]
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        transport.send(ask("http://many.example:9/"), Deadline(0.5))
+    assert time.monotonic() - began < 0.75
+
+
+def test_the_read_timeout_is_of_each_read(transport: Transport, ask: Ask) -> None:
+    """A time-out that fits every pause of a slow answer is not one of the whole answer."""
+
+    def scenario(peer: Peer, request: Any) -> None:
+        peer.send(OK + b"Content-Length: 6\r\n\r\n")
+        for byte in (b"[", b"1", b",", b"2", b" ", b"]"):
+            peer.pause(0.1)
+            peer.send(byte)
+
+    with FaultServer(scenario) as server:
+        assert transport.send(ask(server.url, timeout=0.4), Deadline()).json() == [1, 2]
+
+
+def test_a_proxy_that_refuses_the_tunnel(ask: Ask, no_wait: list[float]) -> None:
+    """A 407 or 403 of a proxy is not tried again, a 502 is; the tunnel's answer is bounded by the deadline."""
+    for status, tries in (("407 Proxy Authentication Required", 1), ("502 Bad Gateway", 3)):
+        with FaultServer(fault.raw(f"HTTP/1.1 {status}\r\n\r\n".encode())) as proxy:
+            transport = Transport(proxies={"https": proxy.origin})
+            with pytest.raises(ModelConnectionError, match="proxy") as caught:
+                transport.send(ask("https://model.example/"), Deadline(20))
+            transport.close()
+        assert caught.value.attempts == tries
+        assert proxy.requests[0].method == "CONNECT"
+    with FaultServer(fault.drip_head) as proxy:
+        transport = Transport(proxies={"https": proxy.origin})
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            transport.send(ask("https://model.example/"), Deadline(0.5))
+        assert time.monotonic() - began < 0.75
+        transport.close()
