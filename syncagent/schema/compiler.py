@@ -193,6 +193,6 @@ def _hook_node(hook: Callable[[Any, Any], Any], tp: Any) -> Node:
         try:
             return hook(value, tp)
         except Exception as error:  # a user's hook refuses as it likes
-            raise value_error(value, error) from error
+            raise value_error(value, error) from None
 
     return Node(take, lambda value: LAX, type_name(tp))

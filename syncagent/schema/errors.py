@@ -63,7 +63,7 @@ class ValidationError(ValueError):
 class Problem:
     """A mistake on its way up: ``path`` grows at its end, so the innermost step comes first."""
 
-    __slots__ = ("ctx", "input", "kind", "msg", "path")
+    __slots__ = ("cause", "ctx", "input", "kind", "msg", "path")
 
     def __init__(self, kind: str, value: Any, ctx: Optional[dict[str, Any]], msg: Optional[str] = None) -> None:
         self.kind = kind
@@ -71,6 +71,7 @@ class Problem:
         self.ctx = ctx
         self.msg = msg
         self.path: list[Union[int, str]] = []
+        self.cause: Optional[BaseException] = None
 
 
 class Invalid(Exception):
@@ -78,6 +79,11 @@ class Invalid(Exception):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
+
+    @property
+    def cause(self) -> Optional[BaseException]:
+        """The first exception of the user's code among the problems."""
+        return next((problem.cause for problem in self.problems if problem.cause is not None), None)
 
     def below(self, *steps: Union[int, str]) -> list[Problem]:
         """The problems, seen from the value that holds this one at *steps* (the innermost first)."""
@@ -93,13 +99,11 @@ def fail(kind: str, value: Any, **ctx: Any) -> NoReturn:
 
 def value_error(value: Any, error: BaseException) -> Invalid:
     """What code of the user's raised about *value*: its own mistakes where it lists them, else its text."""
-    if isinstance(error, ValidationError):
-        return Invalid([_again(details) for details in error.errors])
-    listed = _listed(error)
-    if listed:
-        return Invalid([_again(details) for details in listed])
-    text = _text(error)
-    return Invalid([Problem("value_error", value, {"error": text})])
+    listed: list[Any] = error.errors if isinstance(error, ValidationError) else _listed(error)
+    problems = [_again(details) for details in listed] or [Problem("value_error", value, {"error": _text(error)})]
+    for problem in problems:
+        problem.cause = error
+    return Invalid(problems)
 
 
 def expected_list(shown: Iterable[str]) -> str:
@@ -238,7 +242,6 @@ _TEXTS: dict[str, Union[str, tuple[str, str], Callable[[Mapping[str, Any]], str]
         "Input should be an array or an object",
     ),
     "none_required": ("Input should be None", "Input should be null"),
-    "path_type": "Input is not a valid path for {class}",
     "recursion_loop": "Input is nested too deeply",
     "set_item_not_hashable": "Set items should be hashable",
     "set_type": ("Input should be a valid set", "Input should be a valid array"),

@@ -237,7 +237,9 @@ class _Builder:
     # ---------------------------------------------------------------------------------------- one for each kind
 
     def union(self, tp: Any, args: tuple[Any, ...]) -> JsonSchema:
-        branches = [self.schema(arg) for arg in args]
+        branches: list[JsonSchema] = []
+        for branch in map(self.schema, args):
+            branches += branch["anyOf"] if branch.keys() == {"anyOf"} else [branch]
         unique = [branch for index, branch in enumerate(branches) if branch not in branches[:index]]
         return unique[0] if len(unique) == 1 else {"anyOf": unique}
 

@@ -83,7 +83,7 @@ def object_node(
         try:
             return make(**fields)
         except _REFUSALS as error:
-            raise value_error(value, error) from error
+            raise value_error(value, error) from None
 
     def rank(value: Any) -> int:
         if cls is not None and isinstance(value, cls):
@@ -128,7 +128,7 @@ def namedtuple_node(name: str, slots: list[Slot], cls: Any) -> Node:
         try:
             return cls(*made)
         except _REFUSALS as error:
-            raise value_error(value, error) from error
+            raise value_error(value, error) from None
 
     def rank(value: Any) -> int:
         if isinstance(value, cls):
@@ -154,15 +154,15 @@ def pydantic_node(cls: Any, validate: Callable[[Any], Any]) -> Node:
             return validate(value)
         except ValueError as error:
             if validate_json is None or isinstance(value, cls):
-                raise value_error(value, error) from error
+                raise value_error(value, error) from None
             try:
                 text = json.dumps(value)
             except (TypeError, ValueError):
-                raise value_error(value, error) from error
+                raise value_error(value, error) from None
         try:
             return validate_json(text)
         except ValueError as error:
-            raise value_error(value, error) from error
+            raise value_error(value, error) from None
 
     names = _keys(cls)
 

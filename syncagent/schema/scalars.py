@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from .errors import fail
+from .errors import Invalid, Problem, fail
 from .times import parse_date, parse_datetime, parse_time, parse_timedelta
 
 __all__ = ["EXACT", "LAX", "Parser", "Rank", "SCALARS", "STRICT", "path_parser", "rank_of_text"]
@@ -169,11 +169,13 @@ def parse_any(value: Any) -> Any:
 def path_parser(cls: type) -> Parser:
     """A parser for *cls*, a class of :mod:`pathlib`: a text or a path."""
 
+    shown = f"<class 'pathlib.{cls.__name__}'>"  # its module's name is a private one on some versions
+
     def parse_path(value: Any) -> Any:
         if isinstance(value, cls):
             return value
         if not isinstance(value, (str, os.PathLike)):
-            fail("path_type", value, **{"class": str(cls)})
+            raise Invalid([Problem("path_type", value, None, f"Input is not a valid path for {shown}")])
         return cls(value)
 
     return parse_path

@@ -64,7 +64,7 @@ class Structurer:
         try:
             return self._take(value)
         except Invalid as error:
-            raise self._error(error, json=False) from error.__cause__
+            raise self._error(error, json=False) from error.cause
         except RecursionError as error:
             raise self._too_deep(value) from error
 
@@ -95,7 +95,7 @@ class Structurer:
         try:
             return self._take(value)
         except Invalid as error:
-            raise self._error(error, json=True) from error.__cause__
+            raise self._error(error, json=True) from error.cause
         except RecursionError as error:
             raise self._too_deep(value) from error
 
@@ -177,10 +177,7 @@ def _entry(converter: Converter) -> Entry:
     def structure(value: Any, tp: Any) -> Any:
         # Equal unions may differ in order, which decides between members; their text tells.
         key = (tp, str(tp))
-        try:
-            found = known.get(key)
-        except TypeError:  # unhashable metadata
-            return _compile(tp, converter, "ignore").from_python(value)
+        found = known.get(key)
         if found is None:
             found = known[key] = _compile(tp, converter, "ignore")
         return found.from_python(value)
