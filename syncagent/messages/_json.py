@@ -59,7 +59,12 @@ _ADDED = {
     Usage: ("tool_calls", "cost"),
 }
 _SHOWN = 10  # problems that an error names
-_CLASSES = (*_REQUEST_PARTS.values(), *_RESPONSE_PARTS.values(), *_CONTENT.values(), *_MESSAGES.values(), Usage)
+# What stands inside comes first: cattrs takes the hooks of a class' fields when it makes the class' own.
+_CLASSES = tuple(
+    dict.fromkeys(
+        (Usage, *_CONTENT.values(), *_REQUEST_PARTS.values(), *_RESPONSE_PARTS.values(), *_MESSAGES.values())
+    )
+)
 
 
 def dump_json(messages: Sequence[ModelMessage]) -> bytes:
@@ -131,7 +136,7 @@ def _dumper(as_json: bool) -> Converter:
         return to_jsonable(value, encode_bytes=bytes_as_base64) if as_json else value
 
     untyped = {"content", "args", "metadata", "data", "details", "provider_details"}
-    for cls in set(_CLASSES):
+    for cls in _CLASSES:
         overrides = {}
         for field in attrs.fields(cls):
             hook: Optional[Callable[[Any], Any]] = content if field.name in untyped else None
@@ -177,7 +182,7 @@ def _loader() -> Converter:
         },
         Usage: {"details": _object_or_none},
     }
-    for cls in set(_CLASSES):
+    for cls in _CLASSES:
         overrides = {}
         for field in attrs.fields(cls):
             if field.name in ("kind", "part_kind"):
