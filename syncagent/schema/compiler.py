@@ -78,8 +78,9 @@ class Compiler:
             return unions[tp]
         if hasattr(converter, "get_structure_hook"):
             return converter.get_structure_hook(tp, cache_result=False)
-        dispatcher: Any = converter._structure_func  # cattrs 23.2 has no public way
-        return dispatcher.dispatch(tp)
+        # cattrs 23.2 has no public way; behind its cache, which would keep classes alive, stands the function itself.
+        dispatch: Any = converter._structure_func.dispatch
+        return dispatch.__wrapped__(tp)
 
     def below(self, step: str, tp: Any) -> Node:
         try:
