@@ -407,7 +407,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         if type(effect) is RunTools:
             return [call_tool(call, plan, self._state) for call in effect.calls]
         plan.deadline.check()
-        response = response_of(plan.model.request(*effect))
+        response = response_of(plan.model.request(effect.messages, effect.model_settings, effect.parameters))
         plan.deadline.check()  # a model of the user's own may not look at it
         return Asked(response)
 

@@ -202,7 +202,8 @@ class Tool(Generic[AgentDepsT]):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A Tool cannot be changed; make a new one with another {name}.")
 
-    __delattr__ = None  # type: ignore[assignment] # as above
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"A Tool cannot be changed; make a new one without {name}.")
 
     def __repr__(self) -> str:
         return f"Tool(name={self.name!r}, takes_ctx={self.takes_ctx!r}, max_retries={self.max_retries!r})"
@@ -215,7 +216,7 @@ class Tool(Generic[AgentDepsT]):
         """The tool as an agent keeps it: with the agent's number of retries and converter filled in."""
         if self.max_retries is not None and converter is None:
             return self
-        tool = object.__new__(Tool)
+        tool: Tool[AgentDepsT] = object.__new__(Tool)
         for slot in Tool.__slots__:
             object.__setattr__(tool, slot, getattr(self, slot))
         if self.max_retries is None:
