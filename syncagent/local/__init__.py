@@ -188,6 +188,6 @@ def _refuse_if_off(what: str) -> None:
 
 def _shown(entry: ModelEntry) -> Optional[Progress]:
     """A line on the terminal, where there is one: nobody likes to wait a minute for nothing to be seen."""
-    from ._progress import terminal_progress
+    from .terminal import terminal_progress
 
     return terminal_progress(entry.name)

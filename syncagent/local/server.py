@@ -233,8 +233,8 @@ def _spawn(python: str, log: Optional[IO[bytes]]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - no text of a model or a peer is in it
         [python, str(_SCRIPT)],
         stdin=subprocess.PIPE,
-        stdout=log if log is not None else sys.stderr.fileno(),
-        stderr=log if log is not None else sys.stderr.fileno(),
+        stdout=2 if log is None else log,
+        stderr=log,
         env=environment,
         bufsize=0,
     )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from syncagent.local._progress import terminal_progress
+from syncagent.local.terminal import terminal_progress
 
 
 class Terminal(io.StringIO):
