@@ -58,11 +58,10 @@ class DeadlineAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
         """Make proxied pools of our connections."""
-        if not proxy.lower().startswith("socks"):
-            proxy_kwargs["socket_options"] = socket_options()
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = POOLS
+        if proxy.lower().startswith("socks"):  # PySocks has connections of its own
+            return super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager = super().proxy_manager_for(proxy, socket_options=socket_options(), **proxy_kwargs)
+        manager.pool_classes_by_scheme = POOLS
         return manager
 
     def get_connection_with_tls_context(

@@ -104,6 +104,9 @@ def test_a_child_is_known_by_its_pid_alone(
             fourth: Any = transport.session()
             assert fourth is not third
             fourth.close()
+        monkeypatch.setattr(client, "_generation", [7])
+        client._count_fork()
+        assert client._generation == [8]
         assert first in [process.session for process in client._stale]
         for session in (first, second, third):
             session.close()
@@ -138,6 +141,17 @@ def test_a_callers_session_of_another_process(ask: Ask) -> None:
         assert ended_well(forked(lambda: making.send(ask(server.url), Deadline(5))))
         assert server.connections == 3
     made[0].close()
+
+
+def test_a_callers_session_and_another_pid(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pid alone tells: nothing is sent."""
+    with FaultServer(fault.ok) as server, requests.Session() as session:
+        transport = Transport(session=session)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with pytest.raises(UserError, match="another process"):
+            transport.send(ask(server.url), Deadline())
+        monkeypatch.undo()
+    assert server.connections == 0
 
 
 @pytest.mark.stress

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from syncagent.deadline import Deadline
-from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelTimeoutError, RunCancelled
+from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelTimeoutError, RunCancelled, UserError
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, sse_frames
 from tests.faultserver import FaultServer, Peer
 from tests.faultserver import scenarios as fault
@@ -92,6 +92,34 @@ def test_a_certificate_of_another_host(certificate: Path, context: ssl.SSLContex
             transport.send(ask(server.url.replace("127.0.0.1", "localhost")), Deadline(20))
     assert caught.value.attempts == 1
     transport.close()
+
+
+def test_a_folder_of_certificates(
+    context: ssl.SSLContext, ask: Ask, tmp_path: Path, certificate: Path
+) -> None:
+    """``verify=`` may be a folder: an empty one trusts nobody."""
+    transport = Transport(verify=str(tmp_path))
+    with FaultServer(fault.ok, tls=context) as server, pytest.raises(ModelConnectionError, match="not trusted"):
+        transport.send(ask(server.url), Deadline(20))
+    transport.close()
+
+
+@pytest.mark.parametrize("pair", [True, False])
+def test_a_client_certificate(
+    certificate: Path, context: ssl.SSLContext, ask: Ask, pair: bool
+) -> None:
+    """``cert=`` is shown to servers that ask for one: one file, or a pair with the key."""
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    key = certificate.with_name("key.pem")
+    cert = (str(certificate), str(key)) if pair else str(certificate)
+    transport = Transport(verify=str(certificate), cert=cert)
+    with FaultServer(fault.ok, tls=context) as server:
+        assert transport.send(ask(server.url), Deadline(20)).json() == {"ok": True}
+    transport.close()
+    missing = Transport(verify=str(certificate), cert="/nowhere/client.pem")
+    with pytest.raises(UserError, match=r"/nowhere/client\.pem"):
+        missing.send(ask("https://127.0.0.1:9/"), Deadline(20))
 
 
 def test_a_server_that_speaks_no_tls(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
