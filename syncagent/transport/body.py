@@ -7,7 +7,9 @@ import zlib
 from typing import Any, Optional
 
 from ..deadline import Deadline
-from .connection import AnswerTooLarge, Call, is_plain_answer
+from .chunks import Chunks
+from .connection import Call, is_plain_answer
+from .reader import AnswerTooLarge, Reader
 
 __all__ = ["Body", "UnknownEncoding"]
 
@@ -36,7 +38,20 @@ class Body:
         UnknownEncoding: its Content-Encoding is neither gzip nor none.
     """
 
-    __slots__ = ("_answer", "_call", "_deadline", "_gzip", "_left", "_own", "_raw", "_ready", "ended")
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_chunks",
+        "_deadline",
+        "_gzip",
+        "_left",
+        "_length",
+        "_own",
+        "_raw",
+        "_reader",
+        "_ready",
+        "ended",
+    )
 
     def __init__(self, response: Any, call: Call, limit: int) -> None:
         self._raw = response.raw
@@ -47,7 +62,12 @@ class Body:
         self._ready: Optional[bytes] = None
         answer: Any = call.answer
         self._own = answer is not None
+        self._reader: Optional[Reader] = None
+        self._chunks: Optional[Chunks] = None
+        self._length: Optional[int] = None
         if self._own:
+            self._chunks = Chunks() if answer.chunked else None
+            self._length = answer.length
             call.allowance = call.received + (limit + _PIECE) * _WIRE_OVERHEAD
         else:
             answer = _answer_of(self._raw)
@@ -75,8 +95,8 @@ class Body:
             Exception: whatever requests, urllib3 and http.client raise.
         """
         answer = self._answer
-        if self._own and answer is not None and self._gzip is None and answer.length is not None and not answer.chunked:
-            length = answer.length
+        length = self._length
+        if answer is not None and length is not None and self._gzip is None and self._reader is None:
             if length > self._left:
                 raise AnswerTooLarge
             data = answer.read(length)
@@ -91,15 +111,21 @@ class Body:
                 return b"".join(pieces)
             pieces.append(piece)
 
-    def read_some(self) -> bytes:
+    def read_some(self, until: Optional[float] = None) -> Optional[bytes]:
         """
         The next bytes, as soon as there are any; none at the end, when the connection went back to its pool.
+
+        Args:
+            until: when to give up, on the clock of ``time.monotonic()``: the answer is None then. The body of a
+                caller's own session cannot be waited for; there it changes nothing.
 
         Raises:
             as :meth:`read_all`.
         """
         while not self.ended:
-            data = self._wire_bytes()
+            data = self._own_bytes(until) if self._own else self._foreign_bytes()
+            if data is None:
+                return None
             if not data:
                 if self._gzip is not None and not self._gzip.eof:
                     raise EOFError("the gzip stream is cut")
@@ -140,9 +166,39 @@ class Body:
         if release is not None:
             release()
 
-    def _wire_bytes(self) -> bytes:
-        if self._own:
-            return self._answer_bytes()
+    def _own_bytes(self, until: Optional[float]) -> Optional[bytes]:
+        """Bytes off the wire, without their framing; none at the body's end, None where none came until then."""
+        chunks, length, reader = self._chunks, self._length, self._reader
+        while True:
+            if length == 0 or (chunks is not None and chunks.ended):
+                return b""
+            data: Optional[bytes] = b""
+            if reader is None:
+                file: Any = self._answer.fp  # type: ignore[union-attr] # there is one where the connection is ours
+                reader = self._reader = file.raw
+                data = reader.take(file)
+            if not data:
+                data = reader.receive(until)
+                if data is None:
+                    return None
+                if not data:
+                    if chunks is not None or length:
+                        raise http.client.IncompleteRead(b"", length)
+                    return b""
+            if chunks is not None:
+                data = chunks.feed(data)
+                if chunks.rest:
+                    self._call.leftover = True
+                if not data:
+                    continue
+            elif length is not None:
+                if len(data) > length:
+                    self._call.leftover = True
+                    data = data[:length]
+                self._length = length - len(data)
+            return data
+
+    def _foreign_bytes(self) -> bytes:
         if self._ready is not None:
             data, self._ready = self._ready, b""
             return data

@@ -7,10 +7,8 @@ They subclass urllib3's, which are http.client's; :mod:`~syncagent.transport.ada
 from __future__ import annotations
 
 import http.client
-import io
 import socket
 from contextvars import ContextVar
-from time import monotonic
 from typing import Any, Optional
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -19,19 +17,13 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
 
 from ..deadline import Deadline
+from .reader import Source
 
-__all__ = ["AnswerTooLarge", "Call", "POOLS", "current_call", "is_plain_answer", "socket_options"]
+__all__ = ["Call", "POOLS", "current_call", "is_plain_answer", "socket_options"]
 
-_SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while reading
-_SLACK = 0.05  # seconds that a read may outlast the deadline; setting a socket's time-out is a system call
-_BUFFER = 16_384
 _ONE_SEND = 65_536  # bodies up to this size leave together with the headers
 _PIECE = 262_144  # bytes of a larger body between two looks at the clock
 _MOST_HEADERS = 1_048_576  # bytes before the body
-
-
-class AnswerTooLarge(Exception):
-    """More bytes came than the answer may have."""
 
 
 class Call:
@@ -114,85 +106,6 @@ def is_plain_answer(answer: object) -> bool:
     return isinstance(answer, http.client.HTTPResponse)
 
 
-class _Source:
-    """Stands for the socket where http.client makes a file of it."""
-
-    __slots__ = ("_call", "_sock")
-
-    def __init__(self, sock: Any, call: Call) -> None:
-        self._sock = sock
-        self._call = call
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return _Buffer(_Reader(self._sock, self._call), _BUFFER)
-
-
-class _Buffer(io.BufferedReader):
-    """Notices bytes after the answer's end: whoever sends them could slip a foreign answer in."""
-
-    def close(self) -> None:
-        if not self.closed:
-            reader: Any = self.raw
-            reader.note_leftover(self)
-        super().close()
-
-
-class _Reader(io.RawIOBase):
-    """Reads from the socket; before each read the time-out is cut to what is left of the deadline."""
-
-    def __init__(self, sock: Any, call: Call) -> None:
-        self._sock = sock
-        self._call = call
-        self._raw = sock.makefile("rb", 0)  # keeps the socket open for us after its connection let go of it
-        self._timeout = sock.gettimeout()
-        self._quiet = False
-
-    def readable(self) -> bool:
-        return True
-
-    def note_leftover(self, buffer: io.BufferedReader) -> None:
-        """Look into *buffer* without reading on."""
-        self._quiet = True
-        if buffer.peek(1):
-            self._call.leftover = True
-
-    def readinto(self, buffer: Any) -> Optional[int]:
-        if self._quiet:
-            return None  # nothing now, to a buffered reader
-        call, deadline = self._call, self._call.deadline
-        until = min(monotonic() + call.read_timeout, deadline.end)
-        while True:
-            deadline.check()
-            left = until - monotonic()
-            if left <= 0:
-                deadline.check()
-                raise socket.timeout("timed out")
-            if call.polls and left > _SLICE:
-                left = _SLICE
-            if self._timeout is None or not left <= self._timeout <= left + _SLACK:
-                self._sock.settimeout(left)
-                self._timeout = left
-            try:
-                size: int = self._sock.recv_into(buffer)
-            except socket.timeout:
-                continue
-            except OSError:
-                if deadline.cancelled:
-                    deadline.check()
-                raise
-            if deadline.cancelled:
-                deadline.check()
-            call.received += size
-            if call.received > call.allowance:
-                raise AnswerTooLarge
-            return size
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._raw.close()
-
-
 class _Answer(http.client.HTTPResponse):
     """An answer that is read under its call's deadline, also after the sending."""
 
@@ -201,7 +114,7 @@ class _Answer(http.client.HTTPResponse):
         if call is None:
             super().__init__(sock, *args, **kwargs)
         else:
-            super().__init__(_Source(sock, call), *args, **kwargs)  # type: ignore[arg-type]  # has all that is used
+            super().__init__(Source(sock, call), *args, **kwargs)  # type: ignore[arg-type]  # has all that is used
             call.answer = self
 
 

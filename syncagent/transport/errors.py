@@ -33,7 +33,7 @@ from ..exceptions import (
 )
 from .answers import parse_json, redact, request_id
 from .body import UnknownEncoding
-from .connection import AnswerTooLarge
+from .reader import AnswerTooLarge
 from .records import HttpRequest
 from .retry import RetryPolicy, retry_after, retryable_status
 

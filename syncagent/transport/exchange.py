@@ -163,7 +163,7 @@ class Exchange:
         try:
             body = Body(response, call, _ERROR_BODY)
             while not body.ended and time.monotonic() < end:
-                pieces.append(body.read_some())
+                pieces.append(body.read_some() or b"")
         except FAILURES:
             self._deadline.check()
         return b"".join(pieces)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ..exceptions import ModelResponseError
 
@@ -26,7 +26,9 @@ class Frame(NamedTuple):
     data: bytes
 
 
-def sse_frames(chunks: Iterable[bytes], *, max_event: int = 1_048_576, model_name: str = "") -> Iterator[Frame]:
+def sse_frames(
+    chunks: Iterable[bytes], *, max_event: int = 1_048_576, model_name: str = "", pause: Optional[Frame] = None
+) -> Iterator[Frame]:
     """
     The events in *chunks*; comments (pings) and events without data give nothing.
 
@@ -37,6 +39,7 @@ def sse_frames(chunks: Iterable[bytes], *, max_event: int = 1_048_576, model_nam
         chunks: the body in any pieces.
         max_event: bytes that one event may have.
         model_name: for the error.
+        pause: what an empty chunk, by which a stream says that it has nothing now, gives; None for nothing.
 
     Raises:
         ModelResponseError: an event is larger than *max_event*.
@@ -44,12 +47,16 @@ def sse_frames(chunks: Iterable[bytes], *, max_event: int = 1_048_576, model_nam
     parser = _Parser(max_event, model_name)
     after_cr = False
     for chunk in chunks:
-        if after_cr and chunk:
+        if not chunk:
+            if pause is not None:
+                yield pause
+            continue
+        if after_cr:
             after_cr = False
             if chunk[0] == _LF:
                 chunk = chunk[1:]
-        if not chunk:
-            continue
+                if not chunk:
+                    continue
         # Nearly every chunk of nearly every server is a whole number of events that LF ends.
         if parser.between and chunk[-2:] == b"\n\n" and b"\r" not in chunk and len(chunk) <= max_event:
             for block in chunk[:-2].split(b"\n\n"):
@@ -71,8 +78,18 @@ class _Parser:
         between: no event and no line has begun, and the first line was seen.
     """
 
-    __slots__ = ("_data", "_event", "_has_data", "_held", "_held_size", "_limit", "_model_name", "_size", "_unmarked",
-                 "between")
+    __slots__ = (
+        "_data",
+        "_event",
+        "_has_data",
+        "_held",
+        "_held_size",
+        "_limit",
+        "_model_name",
+        "_size",
+        "_unmarked",
+        "between",
+    )
 
     def __init__(self, limit: int, model_name: str) -> None:
         self._limit = limit

@@ -26,9 +26,12 @@ class HttpStream:
         status: the HTTP status.
         headers: look-ups ignore case.
         attempts: how many requests it took.
+        until: when the next read gives up waiting, on the clock of ``time.monotonic()``; None for never. It is
+            None again after that.
+        paused: a read gave up.
     """
 
-    __slots__ = ("_body", "_closed", "_fail", "_started", "attempts", "headers", "status")
+    __slots__ = ("_body", "_closed", "_fail", "_started", "attempts", "headers", "paused", "status", "until")
 
     def __init__(
         self,
@@ -47,6 +50,8 @@ class HttpStream:
         self._started = started
         self._fail = fail
         self._closed = False
+        self.until: Optional[float] = None
+        self.paused = False
 
     def __repr__(self) -> str:
         return f"<HttpStream {self.status} {self.content_type}>"
@@ -70,7 +75,7 @@ class HttpStream:
 
     def __next__(self) -> bytes:
         """
-        The next bytes.
+        The next bytes; empty where none came before :attr:`until`.
 
         Raises:
             StopIteration: the body is whole.
@@ -79,10 +84,10 @@ class HttpStream:
         """
         body = self._body
         failure: Optional[Exception] = None
-        data = b""
+        data: Optional[bytes] = b""
         going = False
         try:
-            data = body.read_some()
+            data = body.read_some(self.until)
             going = True
         except FAILURES as error:
             failure = error
@@ -97,6 +102,11 @@ class HttpStream:
             return data
         if self._closed:
             raise RunCancelled("The stream was closed while it was read.")
+        if data is None:
+            # Only once: whoever reads on without looking here waits as if there were no limit.
+            self.until = None
+            self.paused = True
+            return b""
         if failure is not None:
             self._fail(failure)
         raise StopIteration

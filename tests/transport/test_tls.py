@@ -15,7 +15,7 @@ import pytest
 from syncagent.deadline import Deadline
 from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelTimeoutError, RunCancelled, UserError
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, sse_frames
-from tests.faultserver import FaultServer, Peer
+from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver import scenarios as fault
 
 Ask = Callable[..., HttpRequest]
@@ -94,9 +94,7 @@ def test_a_certificate_of_another_host(certificate: Path, context: ssl.SSLContex
     transport.close()
 
 
-def test_a_folder_of_certificates(
-    context: ssl.SSLContext, ask: Ask, tmp_path: Path, certificate: Path
-) -> None:
+def test_a_folder_of_certificates(context: ssl.SSLContext, ask: Ask, tmp_path: Path, certificate: Path) -> None:
     """``verify=`` may be a folder: an empty one trusts nobody."""
     transport = Transport(verify=str(tmp_path))
     with FaultServer(fault.ok, tls=context) as server, pytest.raises(ModelConnectionError, match="not trusted"):
@@ -105,9 +103,7 @@ def test_a_folder_of_certificates(
 
 
 @pytest.mark.parametrize("pair", [True, False])
-def test_a_client_certificate(
-    certificate: Path, context: ssl.SSLContext, ask: Ask, pair: bool
-) -> None:
+def test_a_client_certificate(certificate: Path, context: ssl.SSLContext, ask: Ask, pair: bool) -> None:
     """``cert=`` is shown to servers that ask for one: one file, or a pair with the key."""
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificate)
@@ -203,4 +199,29 @@ def test_large_bodies_over_tls(certificate: Path, context: ssl.SSLContext, ask: 
     body = bytes(range(256)) * 8_000
     with FaultServer(fault.echo, tls=context) as server:
         assert transport.send(ask(server.url, body=body), Deadline(20)).body == body
+    transport.close()
+
+
+def test_waits_look_into_the_tls_layer(certificate: Path, context: ssl.SSLContext, ask: Ask) -> None:
+    """Records that TLS has read already, and those that hold no data, are seen for what they are."""
+
+    def scenario(peer: Peer, request: Request) -> None:
+        piece = b"x" * 40_000  # three records
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        peer.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        peer.pause(0.3)
+        peer.send(b"1\r\ny\r\n0\r\n\r\n")
+
+    transport = trusting(certificate)
+    with FaultServer(scenario, tls=context) as server, transport.stream(ask(server.url), Deadline(20)) as stream:
+        came = 0
+        while came < 40_000:
+            stream.until = time.monotonic() + 0.15
+            came += len(next(stream))
+        assert not stream.paused
+        began = time.monotonic()
+        stream.until = began + 0.05
+        assert next(stream) == b""
+        assert time.monotonic() - began < 0.15
+        assert b"".join(stream) == b"y"
     transport.close()
