@@ -11,7 +11,8 @@ import base64
 import datetime as dt
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -20,6 +21,7 @@ from uuid import UUID
 
 __all__ = ["bytes_as_base64", "bytes_as_text", "dump_bytes", "dump_str", "isoformat", "to_jsonable"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # stands inside of strings only, so its escape is valid there
 _DEPTH = 200  # deeper values are taken for cycles; the providers' own parsers stop far earlier
 
 
@@ -43,7 +45,7 @@ def dump_bytes(value: Any) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return json.dumps(to_jsonable(value), separators=(",", ":"), allow_nan=False).encode()
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text).encode()
 
 
 def to_jsonable(value: Any, *, encode_bytes: Optional[Callable[[bytes], str]] = None) -> Any:
@@ -165,6 +167,8 @@ def _convert(value: Any, encode_bytes: Callable[[bytes], str], path: str, depth:
 
 
 def _default(value: Any) -> Any:
+    if isinstance(value, Iterator):
+        raise TypeError("an iterator is read once: that is left to the slow way, which does not fail half way")
     return _convert(value, bytes_as_text, "value", 0)
 
 

@@ -2,7 +2,7 @@
 
 import mimetypes
 import os
-from typing import Any, Literal, Union
+from typing import Any, Literal, Optional, Union
 
 import attrs  # annotations are real objects here: converters read them from another module
 
@@ -45,10 +45,10 @@ class DocumentUrl:
     @property
     def media_type(self) -> str:
         """The media type by the suffix of the address."""
-        guess = mimetypes.guess_type(self.url.split("?")[0])[0]
-        if guess is None:
+        media_type = _by_name(self.url)
+        if media_type is None:
             raise RuntimeError(f"Unknown document file extension: {self.url}")
-        return guess
+        return media_type
 
     @property
     def format(self) -> str:
@@ -82,7 +82,7 @@ class BinaryContent:
         Raises:
             ValueError: the file is larger, or its suffix is unknown.
         """
-        media_type = mimetypes.guess_type(os.fspath(path))[0]
+        media_type = _by_name(os.fspath(path))
         if media_type is None:
             raise ValueError(f"The media type of {os.fspath(path)!r} is not known by its suffix; give both yourself: "
                              "BinaryContent(data, media_type).")  # fmt: skip
@@ -103,7 +103,7 @@ class BinaryContent:
         """
         name = str(getattr(upload, "filename", None) or getattr(upload, "name", None) or "upload")
         media_type = getattr(upload, "content_type", None) or getattr(upload, "mimetype", None)
-        media_type = (media_type or mimetypes.guess_type(name)[0] or "").split(";")[0].strip()
+        media_type = (media_type or _by_name(name) or "").split(";")[0].strip()
         if not media_type:
             raise ValueError(f"The upload {name!r} says no media type and its name has no known suffix; "
                              "give both yourself: BinaryContent(data, media_type).")  # fmt: skip
@@ -137,6 +137,8 @@ class BinaryContent:
 
 def _read_limited(file: Any, max_bytes: int, name: str) -> bytes:
     data = file.read(max_bytes + 1)
+    if isinstance(data, str):
+        raise ValueError(f"{name!r} is open as text; open it for bytes, with mode 'rb'.")
     if len(data) > max_bytes:
         raise ValueError(f"{name!r} is larger than {max_bytes} bytes; raise max_bytes if that is wanted.")
     return bytes(data)
@@ -163,12 +165,27 @@ _DOCUMENTS = {
 }
 
 
+def _suffix(url: str) -> str:
+    return url.split("?")[0].split("#")[0].rpartition(".")[2].lower()
+
+
 def _by_suffix(url: str, table: dict[str, str], what: str) -> str:
-    suffix = url.split("?")[0].split("#")[0].rpartition(".")[2].lower()
     try:
-        return table[suffix]
+        return table[_suffix(url)]
     except KeyError:
         raise ValueError(f"Unknown {what} file extension: {url}") from None
+
+
+def _by_name(name: str) -> Optional[str]:
+    """The media type of a file or address; what the machine's own tables say comes last, for they differ."""
+    suffix = _suffix(name)
+    known = _IMAGES.get(suffix) or _AUDIO.get(suffix)
+    for media_type, document_suffix in _DOCUMENTS.items():
+        known = media_type if document_suffix == suffix else known
+    if known is not None:
+        return known
+    guess, compression = mimetypes.guess_type(f"name.{suffix}")
+    return None if compression else guess
 
 
 def _document_format(media_type: str) -> str:
