@@ -206,11 +206,17 @@ class RunPlan:
             for processor in self.history_processors:
                 messages = processor(messages, ctx)
                 self.deadline.check()
-                if not isinstance(messages, list) or not messages or not isinstance(messages[-1], ModelRequest):
-                    raise UserError(
-                        "A history processor must return a list of messages that ends in a ModelRequest; got "
-                        + (f"one that ends in {type(messages[-1]).__name__}." if messages else f"{messages!r}.")
-                    )
+                if not isinstance(messages, list):
+                    got = type(messages).__name__
+                elif not messages:
+                    got = "an empty one"
+                elif not isinstance(messages[-1], ModelRequest):
+                    got = f"one that ends in {type(messages[-1]).__name__}"
+                else:
+                    continue
+                raise UserError(
+                    f"A history processor must return a list of messages that ends in a ModelRequest; got {got}."
+                )
         texts = self._instruction_texts(state)
         if texts:
             _insert_system_parts(messages, texts)
