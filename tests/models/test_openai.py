@@ -68,3 +68,57 @@ def test_unknown_role() -> None:
     """A role that the API does not know is refused when the model is built."""
     with pytest.raises(UserError, match=r"^system_prompt_role is 'system', 'developer' or 'user'; got 'boss'\.$"):
         OpenAIModel("m", system_prompt_role="boss")  # type: ignore[arg-type] # that is the mistake
+
+
+def test_provider_by_name() -> None:
+    """A provider may be named; the model then is that provider's."""
+    model = OpenAIModel("deepseek-chat", provider="deepseek")
+    assert isinstance(model.provider, DeepSeekProvider)
+    assert (model.system, model.base_url) == ("deepseek", "https://api.deepseek.com")
+
+
+def test_unknown_provider() -> None:
+    """An unknown provider, one that is not built, and what is none, are refused when the model is built."""
+    with pytest.raises(UserError, match=r"^Unknown provider: 'opnai'"):
+        OpenAIModel("m", provider="opnai")
+    with pytest.raises(UserError, match="not built yet"):
+        OpenAIModel("m", provider="anthropic")
+    with pytest.raises(UserError, match=r"^provider is a Provider, or the name of one; got int\.$"):
+        OpenAIModel("m", provider=3)  # type: ignore[arg-type] # that is the mistake
+
+
+def test_provider_of_another_api() -> None:
+    """A provider that speaks another API is refused."""
+
+    class Other(OpenAIProvider):
+        row = OpenAIProvider.row._replace(name="other", wire="anthropic")
+
+    with pytest.raises(UserError, match=r"^The provider 'other' does not speak OpenAI's chat API\.$"):
+        OpenAIModel("m", provider=Other())
+
+
+def test_unknown_quirk() -> None:
+    """A misspelt quirk of a profile is refused."""
+    with pytest.raises(UserError, match=r"^Unknown quirks: max_token\. Known are error_kinds, "):
+        OpenAIModel("m", profile=ModelProfile(quirks={"max_token": "x"}))
+
+
+def test_reasoning_models() -> None:
+    """A reasoning model's limit has another name, and sampling settings are not sent to it."""
+    with _server() as server:
+        model = OpenAIModel("o3-mini", provider=OpenAIProvider(server.origin))
+        model.request(_ASKED, {"max_tokens": 5, "temperature": 0, "seed": 1}, ModelRequestParameters())
+        (body,) = server.bodies
+    assert (body["max_completion_tokens"], body["seed"]) == (5, 1)
+    assert not {"max_tokens", "temperature"} & body.keys()
+
+
+def test_thinking_goes_back_to_deepseek() -> None:
+    """What DeepSeek thought before a tool call goes back with that call."""
+    call = {"id": "1", "type": "function", "function": {"name": "a", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call]}
+    with _server({"choices": [{"message": message, "finish_reason": "tool_calls"}]}) as server:
+        model = OpenAIModel("deepseek-reasoner", provider=DeepSeekProvider(server.origin, "k"))
+        response = model.request(_ASKED, None, ModelRequestParameters())
+        model.request([*_ASKED, response], None, ModelRequestParameters())
+        assert server.bodies[1]["messages"][-1] == message
