@@ -13,16 +13,14 @@ from typing_extensions import TypeVar
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
 from .messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, ModelMessage, UserContent
-from .plan import EndStrategy, PromptFunction, RunPlan
+from .plan import EndStrategy, PromptFunction, RunPlan, history_processor, prompt_function
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
-from .schema.signature import positional_parameter_count, refuse_coroutine
 from .settings import ModelSettings, check_settings, merge_model_settings
 from .tools import (
     AgentDepsT,
     DocstringFormat,
     ModelRequestParameters,
     ResultMode,
-    RunContext,
     SystemPromptFunc,
     Tool,
     ToolDefinition,
@@ -147,15 +145,17 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self._system_prompts = _texts("system_prompt", system_prompt)
         self._system_prompt_functions: list[PromptFunction] = []
         self._instructions = [
-            item if isinstance(item, str) else _prompt_function(item, "instructions function")
-            for item in ([instructions] if isinstance(instructions, str) or callable(instructions) else instructions)
+            item if isinstance(item, str) else prompt_function(item, "instructions function")
+            for item in _items("instructions", [instructions] if callable(instructions) else instructions)
         ]
-        self._history_processors = [_history_processor(processor) for processor in history_processors]
+        self._history_processors = [
+            history_processor(processor) for processor in _items("history_processors", history_processors)
+        ]
         self._result_schema = ResultSchema(result_type, *self._result_tool, converter)
         self._result_validators: list[ResultValidator[AgentDepsT, ResultDataT]] = []
         self._tools: dict[str, Tool[AgentDepsT]] = {}
         self._tool_set = _ToolSet({}, [], False)
-        for tool in tools:
+        for tool in _items("tools", tools):
             self._register_tool(tool if isinstance(tool, Tool) else Tool(tool))
 
     def __repr__(self) -> str:
@@ -180,14 +180,14 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         """
 
         def register(function: _Function) -> _Function:
-            self._system_prompt_functions.append(_prompt_function(function, "system prompt function", dynamic))
+            self._system_prompt_functions.append(prompt_function(function, "system prompt function", dynamic))
             return function
 
         return register if func is None else register(func)
 
     def instructions(self, func: _Function, /) -> _Function:
         """Register a function that makes instructions: sent with every request, not kept in the history."""
-        self._instructions.append(_prompt_function(func, "instructions function"))
+        self._instructions.append(prompt_function(func, "instructions function"))
         return func
 
     def result_validator(self, func: _Function, /) -> _Function:
@@ -384,7 +384,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         if schema.plain:
             return "tool"
         profile = model.profile
-        mode = self._result_mode or profile.result_mode or "tool"
+        mode: ResultMode = self._result_mode or profile.result_mode or "tool"
         return "tool" if mode == "native" and has_tools and not profile.native_with_tools else mode
 
     def _default_deadline(self) -> Optional[float]:
@@ -463,25 +463,18 @@ def _check_converter(converter: Optional[Converter]) -> None:
             )
 
 
+def _items(name: str, value: Any) -> Sequence[Any]:
+    """The items of an argument that is a sequence, or one text."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Sequence):
+        return value
+    raise UserError(f"{name} is a sequence such as a list; got {type(value).__name__}.")
+
+
 def _texts(name: str, value: Any) -> list[str]:
-    texts = [value] if isinstance(value, str) else list(value)
+    texts = list(_items(name, value))
     for text in texts:
         if not isinstance(text, str):
             raise UserError(f"{name} is text or a sequence of texts; got {type(text).__name__} in it.")
     return texts
-
-
-def _prompt_function(function: Any, what: str, dynamic: bool = False) -> PromptFunction:
-    if not callable(function):
-        raise UserError(f"A {what} is a function that returns text; got {type(function).__name__}.")
-    refuse_coroutine(function, what)
-    return PromptFunction(function, positional_parameter_count(function) > 0, dynamic)
-
-
-def _history_processor(
-    function: Callable[..., list[ModelMessage]],
-) -> Callable[[list[ModelMessage], RunContext[Any]], list[ModelMessage]]:
-    refuse_coroutine(function, "history processor")
-    if positional_parameter_count(function) > 1:
-        return lambda messages, ctx: function(ctx, messages)
-    return lambda messages, ctx: function(messages)

@@ -24,6 +24,7 @@ from .messages import (
     UserContent,
 )
 from .result_tools import FinalResult, ResultSchema, ResultTool, ResultValidator
+from .schema.signature import positional_parameter_count, refuse_coroutine
 from .tools import ModelRequestParameters, ResultMode, RunContext, Tool, ToolDefinition
 from .usage import Usage, UsageLimits
 
@@ -32,7 +33,18 @@ if TYPE_CHECKING:
     from .models.base import Model
     from .settings import ModelSettings
 
-__all__ = ["Ask", "Asked", "EndStrategy", "PromptFunction", "RunPlan", "RunState", "RunTools", "ToolOutcome"]
+__all__ = [
+    "Ask",
+    "Asked",
+    "EndStrategy",
+    "PromptFunction",
+    "RunPlan",
+    "RunState",
+    "RunTools",
+    "ToolOutcome",
+    "history_processor",
+    "prompt_function",
+]
 
 EndStrategy = Literal["early", "exhaustive"]
 """Whether function tools beside a winning result tool are skipped (``early``) or run (``exhaustive``)."""
@@ -252,6 +264,41 @@ class RunPlan:
             if definition is not None:
                 offered.append(definition)
         return attrs.evolve(self.parameters, function_tools=offered)
+
+
+def prompt_function(function: Any, what: str, dynamic: bool = False) -> PromptFunction:
+    """
+    A user's function that makes a prompt.
+
+    Args:
+        function: takes nothing, or the context; returns text.
+        what: how an error calls it.
+        dynamic: whether it is asked again in later runs with the same history.
+
+    Raises:
+        UserError: it is no function, or a coroutine function.
+    """
+    if not callable(function):
+        raise UserError(f"The {what} has to be a function that returns text; got {type(function).__name__}.")
+    refuse_coroutine(function, what)
+    asked: Callable[..., str] = function
+    return PromptFunction(asked, positional_parameter_count(asked) > 0, dynamic)
+
+
+def history_processor(function: Any) -> Callable[[list[ModelMessage], RunContext[Any]], list[ModelMessage]]:
+    """
+    A user's function that rewrites what is sent, with or without the context, as one that takes both.
+
+    Raises:
+        UserError: it is no function, or a coroutine function.
+    """
+    if not callable(function):
+        raise UserError(f"A history processor is a function of messages; got {type(function).__name__}.")
+    refuse_coroutine(function, "history processor")
+    asked: Callable[..., list[ModelMessage]] = function
+    if positional_parameter_count(asked) > 1:
+        return lambda messages, ctx: asked(ctx, messages)
+    return lambda messages, ctx: asked(messages)
 
 
 def _insert_system_parts(messages: list[ModelMessage], texts: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, Union, get_args, get_o
 import attrs
 from typing_extensions import TypedDict, TypeVar
 
+from .exceptions import UserError
 from .messages import ToolCallPart
 from .schema.json_schema import is_object_type, json_schema, type_description
 from .schema.signature import positional_parameter_count, refuse_coroutine
@@ -156,6 +157,8 @@ class ResultValidator(Generic[AgentDepsT, ResultDataT]):
     __slots__ = ("function", "takes_ctx")
 
     def __init__(self, function: ResultValidatorFunc[AgentDepsT, ResultDataT]) -> None:
+        if not callable(function):
+            raise UserError(f"A result validator is a function of the data; got {type(function).__name__}.")
         refuse_coroutine(function, "result validator")
         self.function: Callable[..., Any] = function
         self.takes_ctx = positional_parameter_count(function) > 1

@@ -210,8 +210,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             AgentRunError: the run failed; with ``.messages`` and ``.usage``.
         """
         try:
-            item = self._cross(None)
-            while type(item) is not End:
+            item: Any = self._cross(None)
+            while not isinstance(item, End):
                 item = self._cross(self._answer(item))
         except BaseException as error:
             self._fail(error)
@@ -404,7 +404,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def _answer(self, effect: Union[Ask, RunTools]) -> Union[Asked, list[ToolOutcome]]:
         """Do what the loop asks for, here and now."""
         plan = self.plan
-        if type(effect) is RunTools:
+        if isinstance(effect, RunTools):
             return [call_tool(call, plan, self._state) for call in effect.calls]
         plan.deadline.check()
         response = response_of(plan.model.request(effect.messages, effect.model_settings, effect.parameters))

@@ -216,7 +216,7 @@ class Tool(Generic[AgentDepsT]):
         """The tool as an agent keeps it: with the agent's number of retries and converter filled in."""
         if self.max_retries is not None and converter is None:
             return self
-        tool: Tool[AgentDepsT] = object.__new__(Tool)
+        tool = object.__new__(type(self))
         for slot in Tool.__slots__:
             object.__setattr__(tool, slot, getattr(self, slot))
         if self.max_retries is None:
