@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..tools import ModelRequestParameters
     from .profiles import ModelProfile
 
-__all__ = ["WrapperModel"]
+__all__ = ["WrapperModel", "model_of"]
 
 
 class WrapperModel(Model):
