@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Optional, Union
 
@@ -82,12 +83,13 @@ class RunContext(Generic[AgentDepsT]):
     deadline: Deadline = attrs.field(factory=Deadline, kw_only=True, eq=False, repr=False)
 
 
-ToolFuncContext = Callable[Concatenate[RunContext[AgentDepsT], ToolParams], Any]
-"""A tool's function that takes the context first."""
-ToolFuncPlain = Callable[ToolParams, Any]
-"""A tool's function without context."""
-ToolFuncEither = Union[ToolFuncContext[AgentDepsT, ToolParams], ToolFuncPlain[ToolParams]]
-"""A tool's function of either kind."""
+if TYPE_CHECKING or sys.version_info >= (3, 10):
+    ToolFuncContext = Callable[Concatenate[RunContext[AgentDepsT], ToolParams], Any]
+    ToolFuncPlain = Callable[ToolParams, Any]
+    ToolFuncEither = Union[ToolFuncContext[AgentDepsT, ToolParams], ToolFuncPlain[ToolParams]]
+else:  # 3.9 cannot fill in a ParamSpec; these names are for type checkers
+    ToolFuncContext = ToolFuncPlain = ToolFuncEither = Callable[..., Any]
+"""A tool's function: with the context first, without it, or either."""
 SystemPromptFunc = Union[Callable[[RunContext[AgentDepsT]], str], Callable[[], str]]
 """A function that makes a system prompt, with or without the context."""
 
