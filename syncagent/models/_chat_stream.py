@@ -58,6 +58,7 @@ def decode_stream(
                 stream.complete = True
                 break
             if not data.strip():
+                yield ResponseInfo()  # a pause
                 continue
         chunk = _parse(data)
         if chunk.get("error") or frame.event == "error":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Optional, Union
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Optional, Protocol, Union
 
 import attrs
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..settings import ModelSettings
     from ..tools import ModelRequestParameters
 
-__all__ = ["Model", "StreamedResponse", "response_of"]
+__all__ = ["Model", "Pace", "StreamedResponse", "response_of"]
 
 
 class Model(ABC):
@@ -101,6 +102,19 @@ class Model(ABC):
         """Raise what a request would raise for want of a key or a package; does nothing by default."""
 
 
+class Pace(Protocol):
+    """
+    What a stream is read from, where it can stop waiting for more.
+
+    Attributes:
+        until: when the next read gives up, on the clock of ``time.monotonic()``; None for never.
+        paused: a read gave up. A wire gives an item for every pause, so that its reader can look here.
+    """
+
+    until: Optional[float]
+    paused: bool
+
+
 class StreamedResponse:
     """
     A response while it comes: iterate for its events, ask :meth:`get` for what there is so far.
@@ -113,6 +127,11 @@ class StreamedResponse:
         model_name: until the stream says one.
         provider_name: the provider's name.
         timestamp: when the response began; by default now.
+
+    Attributes:
+        info: what is known beside the parts.
+        pace: what the items are read from, where it can be waited for; None where nobody can tell.
+        on_usage: called when the usage changes; what it raises ends the reading.
     """
 
     def __init__(
@@ -123,20 +142,37 @@ class StreamedResponse:
         provider_name: Optional[str] = None,
         timestamp: Optional[dt.datetime] = None,
     ) -> None:
-        self._items = items
-        self._iterator: Optional[Iterator[ModelResponseStreamEvent]] = None
+        self._items = iter(items)
+        self._early: deque[ModelResponseStreamEvent] = deque()
+        self._error: Optional[Exception] = None
+        self._ended = False
         self._parts: dict[int, _Growing] = {}
         self._usage = Usage()
         self._model_name = model_name
         self._provider_name = provider_name
         self.timestamp = timestamp or dt.datetime.now(dt.timezone.utc)
         self.info = ResponseInfo()
-        self.waiter: Optional[Callable[[float], bool]] = None
+        self.pace: Optional[Pace] = None
+        self.on_usage: Optional[Callable[[Usage], None]] = None
 
     def __iter__(self) -> Iterator[ModelResponseStreamEvent]:
-        if self._iterator is None:
-            self._iterator = self._read()
-        return self._iterator
+        return self
+
+    def __next__(self) -> ModelResponseStreamEvent:
+        """The next event; waits for it."""
+        if self._early:
+            return self._early.popleft()
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._ended = True
+            raise error
+        if not self._ended:
+            for item in self._items:
+                event = self._take(item)
+                if event is not None:
+                    return event
+            self._ended = True
+        raise StopIteration
 
     def begin(self) -> None:
         """
@@ -144,36 +180,106 @@ class StreamedResponse:
 
         Whoever has a second model to ask calls this before the response is anybody's.
         """
-        events, early = iter(self), []
-        for event in events:
+        early: list[ModelResponseStreamEvent] = []
+        for event in self:
             early.append(event)
             part = event.part if type(event) is PartStartEvent else None
             if part is None or isinstance(part, OpaquePart) or part.has_content():
                 break
-        self._iterator = chain(early, events)
+        self._early.extend(early)
 
-    def _read(self) -> Iterator[ModelResponseStreamEvent]:
-        parts = self._parts
-        for item in self._items:
-            if type(item) is PartDeltaEvent:
-                growing = parts.get(item.index)
-                if growing is None or type(growing.part) is ToolCallPartDelta:
-                    start = self._start(item, growing)
-                    if start is not None:
-                        yield start
-                else:
-                    growing.add(item.delta)
-                    yield item
-            elif type(item) is PartStartEvent:
-                # A copy is kept: the part in the event is the consumer's.
-                parts[item.index] = _Growing(copy.copy(item.part))
-                yield item
-            elif isinstance(item, ResponseInfo):
-                self._learn(item)
+    def wait(self, seconds: float) -> bool:
+        """Whether the next event, or the end, can be read within *seconds*; True where the model cannot tell."""
+        pace = self.pace
+        if pace is None or self._early or self._ended or self._error is not None:
+            return True
+        pace.until = monotonic() + seconds
+        try:
+            for item in self._items:
+                event = self._take(item)
+                if event is not None:
+                    self._early.append(event)
+                    return True
+                if pace.paused:
+                    pace.paused = False
+                    return False
+            self._ended = True
+        finally:
+            pace.until = None
+        return True
+
+    def gather(self, until: float) -> list[ModelResponseStreamEvent]:
+        """
+        The next event, waited for as long as it takes, and those that come after it.
+
+        Args:
+            until: when to give up waiting for more, on the clock of ``time.monotonic()``. A model that cannot
+                tell whether there is more is asked for another one before that moment.
+
+        Returns:
+            The events; none at the end.
+        """
+        first = next(self, None)
+        if first is None:
+            return []
+        events = [first, *self._early]
+        self._early.clear()
+        try:
+            if self.pace is not None:
+                self._gather_paced(events, self.pace, until)
             else:
-                raise TypeError(
-                    f"A stream is made of PartStartEvent, PartDeltaEvent and ResponseInfo; got {type(item).__name__}."
-                )
+                while monotonic() < until:
+                    following = next(self, None)
+                    if following is None:
+                        break
+                    events.append(following)
+        except Exception as error:
+            # What came before the error is handed out first.
+            self._error = error
+        return events
+
+    def _gather_paced(self, events: list[ModelResponseStreamEvent], pace: Pace, until: float) -> None:
+        """What the items give until they pause."""
+        parts, take = self._parts, self._take
+        pace.until = until
+        try:
+            for item in self._items:
+                if type(item) is PartDeltaEvent and type(item.delta) is TextPartDelta:
+                    growing = parts.get(item.index)
+                    if growing is not None and growing.is_text:
+                        growing.chunks.append(item.delta.content_delta)
+                        if len(growing.chunks) > _MOST_PIECES:
+                            growing.pack()
+                        events.append(item)
+                        continue
+                event = take(item)
+                if event is not None:
+                    events.append(event)
+                elif pace.paused:
+                    pace.paused = False
+                    return
+            self._ended = True
+        finally:
+            pace.until = None
+
+    def _take(self, item: Union[ModelResponseStreamEvent, ResponseInfo]) -> Optional[ModelResponseStreamEvent]:
+        """Add *item* to the response; gives the event to hand out, if it is one."""
+        if type(item) is PartDeltaEvent:
+            growing = self._parts.get(item.index)
+            if growing is None or type(growing.part) is ToolCallPartDelta:
+                return self._start(item, growing)
+            growing.add(item.delta)
+            return item
+        if type(item) is PartStartEvent:
+            # A copy is kept: the part in the event is the consumer's.
+            self._parts[item.index] = _Growing(copy.copy(item.part))
+            return item
+        if isinstance(item, ResponseInfo):
+            self._learn(item)
+            return None
+        raise TypeError(
+            f"A stream is made of PartStartEvent, PartDeltaEvent and ResponseInfo; got {type(item).__name__}."
+        )
 
     def _start(self, event: PartDeltaEvent, growing: Optional[_Growing]) -> Optional[PartStartEvent]:
         """Begin a part with a delta; None while a tool call's name or arguments are missing."""
@@ -192,8 +298,6 @@ class StreamedResponse:
 
     def _learn(self, info: ResponseInfo) -> None:
         known = self.info
-        if info.usage is not None:
-            self._usage = known.usage = info.usage
         known.finish_reason = info.finish_reason or known.finish_reason
         known.provider_response_id = info.provider_response_id or known.provider_response_id
         known.complete = info.complete or known.complete
@@ -201,10 +305,10 @@ class StreamedResponse:
             known.provider_details = {**(known.provider_details or {}), **info.provider_details}
         if info.model_name:
             self._model_name = known.model_name = info.model_name
-
-    def wait(self, seconds: float) -> bool:
-        """Whether the next event can be read within *seconds*; True where the model sets no ``waiter``."""
-        return self.waiter is None or self.waiter(seconds)
+        if info.usage is not None:
+            self._usage = known.usage = info.usage
+            if self.on_usage is not None:
+                self.on_usage(info.usage)
 
     @property
     def model_name(self) -> str:
@@ -246,14 +350,19 @@ def response_of(answer: Any) -> ModelResponse:
     raise TypeError(f"Model.request returns a ModelResponse; got {type(answer).__name__}.")
 
 
+_MOST_PIECES = 4096  # texts of a part that are kept apart: each costs more than what it holds
+
+
 class _Growing:
     """One part of a stream while it grows; text is joined once, when somebody looks."""
 
-    __slots__ = ("chunks", "part")
+    __slots__ = ("blocks", "chunks", "is_text", "part")
 
     def __init__(self, part: Union[ModelResponsePart, ToolCallPartDelta]) -> None:
         self.part = part
+        self.is_text = type(part) is TextPart
         self.chunks: list[str] = []
+        self.blocks: list[str] = []
 
     def add(self, delta: Union[TextPartDelta, ThinkingPartDelta, ToolCallPartDelta]) -> None:
         part = self.part
@@ -277,17 +386,32 @@ class _Growing:
             self.chunks.append(delta.content_delta or "")
         else:
             self.part = delta.apply(self.whole())  # type: ignore[arg-type] # apply refuses what does not fit
+        if len(self.chunks) > _MOST_PIECES:
+            self.pack()
+
+    def pack(self) -> None:
+        """Join the texts so far into one; all are joined once more at the end."""
+        self.blocks.append("".join(self.chunks))
+        self.chunks.clear()
 
     def whole(self) -> Union[ModelResponsePart, ToolCallPartDelta]:
         """The part so far. A grown part is a new object: one that was handed out stays as it was."""
-        part, more = self.part, "".join(self.chunks)
+        if not self.chunks and not self.blocks:
+            return self.part
+        part, texts = self.part, [*self.blocks, *self.chunks]
+        self.blocks.clear()
         self.chunks.clear()
-        if more:
-            if isinstance(part, TextPart):
-                part = TextPart(part.content + more)
-            elif isinstance(part, ThinkingPart):
-                part = ThinkingPart(part.content + more, part.id, part.signature, part.provider_name)
-            else:
-                part = ToolCallPartDelta(args_delta=more).apply(part)
-            self.part = part
+        if isinstance(part, TextPart):
+            part = TextPart(_joined(part.content, texts))
+        elif isinstance(part, ThinkingPart):
+            part = ThinkingPart(_joined(part.content, texts), part.id, part.signature, part.provider_name)
+        else:
+            part = ToolCallPartDelta(args_delta="".join(texts)).apply(part)
+        self.part = part
         return part
+
+
+def _joined(start: str, texts: list[str]) -> str:
+    """All texts as one, joined in one go: a long one must not stand in memory three times."""
+    texts.insert(0, start)
+    return "".join(texts)

@@ -116,7 +116,12 @@ class Wire(Protocol):
         ...
 
     def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
-        """Part events and facts, as the frames come; raises ``ValueError`` as :meth:`decode`."""
+        """
+        Part events and facts, as the frames come; raises ``ValueError`` as :meth:`decode`.
+
+        A frame without data says that nothing has come for now: give ``ResponseInfo()`` for it, so that whoever
+        reads the events can do something else in the meantime.
+        """
         ...
 
     def decode_error(self, status: int, body: object) -> ErrorInfo:

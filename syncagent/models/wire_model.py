@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
@@ -18,7 +19,7 @@ from ..exceptions import (
 )
 from ..messages import PartStartEvent
 from ..settings import merge_model_settings
-from ..transport import HttpRequest, sse_frames
+from ..transport import Frame, HttpRequest, sse_frames
 from ..transport.answers import parse_json, redact
 from . import check_allow_model_requests
 from .base import Model, StreamedResponse
@@ -241,6 +242,7 @@ class _Reading:
         self._http = http
         self._accept = accept
         self.response = StreamedResponse(self._items(), model_name=model.model_name, provider_name=model.system)
+        self.response.pace = http
 
     def _items(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
         http, response = self._http, self.response
@@ -268,7 +270,7 @@ class _Reading:
         if kind == "application/json" or kind.endswith("+json"):
             yield from self._whole()
         elif kind in _EVENTS:
-            yield from model.wire.decode_stream(sse_frames(http, model_name=model.model_name))
+            yield from model.wire.decode_stream(sse_frames(http, model_name=model.model_name, pause=_PAUSE))
             if self.response.info.complete:
                 self._read_end()
         else:
@@ -276,6 +278,7 @@ class _Reading:
 
     def _read_end(self) -> None:
         """The body's end mostly came with the end mark; once it is read, the connection can be used again."""
+        self._http.until = time.monotonic() + _END_PATIENCE
         try:
             next(self._http, None)
         except (ModelAPIError, DeadlineExceeded, RunCancelled):
@@ -312,5 +315,7 @@ class _Reading:
         )
 
 
+_END_PATIENCE = 0.25  # seconds that the end of a body may come after its end mark
+_PAUSE = Frame("pause", b"")
 # Servers that name no type, or a simple one, are believed: what is no event gives an incomplete stream.
 _EVENTS = frozenset({"text/event-stream", "", "text/plain", "application/octet-stream", "binary/octet-stream"})
