@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 from .exceptions import ModelRetry
@@ -18,9 +19,10 @@ from .messages import (
     TextPartDelta,
     ThinkingPart,
     ToolCallPart,
+    ToolCallPartDelta,
 )
 from .plan import Ask, RunPlan, RunState
-from .result_tools import ResultDataT, run_validators
+from .result_tools import ResultDataT, ResultTool, run_validators
 from .schema.errors import ValidationError
 from .tools import AgentDepsT
 from .usage import Usage
@@ -32,11 +34,19 @@ __all__ = ["AgentStream", "GrowingText", "PartialResult", "debounced", "partial_
 
 _Event = Union[ModelResponseStreamEvent, FinalResultEvent]
 
+_FENCE = "```"
+_LONGEST_FENCE = 100  # characters of the line that begins a code fence, its language included
+
 
 class AgentStream(Generic[AgentDepsT, ResultDataT]):
     """
     One response while it comes. Iterate for its events; a ``FinalResultEvent`` says, once, that what follows
-    can be the final result.
+    can be the final result. Several iterators share the events.
+
+    Attributes:
+        final: that event, once it came.
+        finished: whether the response was read to its end.
+        closed: whether it was closed before that.
     """
 
     def __init__(self, plan: RunPlan, state: RunState, ask: Ask) -> None:
@@ -45,36 +55,60 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
         self._state = state
         self._context = plan.model.request_stream(ask.messages, ask.model_settings, ask.parameters)
         self._response: StreamedResponse = self._context.__enter__()
-        self._events = self._read()
-        self._ahead: list[_Event] = []
+        self._ahead: deque[_Event] = deque()
         self._open = True
         self.final: Optional[FinalResultEvent] = None
         self.finished = False
+        self.closed = False
+        if plan.has_token_limits:
+            self._response.on_usage = self._check_usage
 
     def __iter__(self) -> Iterator[_Event]:
-        while self._ahead:
-            yield self._ahead.pop(0)
-        # `yield from` would close the events with this iterator; the next iterator goes on with them.
-        for event in self._events:  # noqa: UP028 - as above
+        following = self.next_event
+        while (event := following()) is not None:
             yield event
 
-    def put_back(self, events: list[_Event]) -> None:
-        """Let the next iterator begin with *events*, which were read and not handed out."""
-        self._ahead[:0] = events
+    def next_event(self) -> Optional[_Event]:
+        """
+        The next event; None at the end.
 
-    def _read(self) -> Iterator[_Event]:
-        deadline, limits = self._plan.deadline, self._plan.usage_limits
-        limited = limits.has_token_limits()
-        for event in self._response:
-            if limited:
-                limits.check_tokens(self._state.usage + self._response.usage())
-            yield event
-            if self.final is None and type(event) is PartStartEvent:
-                self.final = self._final_event(event)
-                if self.final is not None:
-                    yield self.final
-            deadline.check()
-        self.finished = True
+        Raises:
+            AgentRunError: the response broke, a limit was reached, or the run has to stop.
+        """
+        self._plan.deadline.check()
+        if self._ahead:
+            return self._ahead.popleft()
+        event = None if self.closed else next(self._response, None)
+        if event is None:
+            self.finished = not self.closed
+        elif self.final is None and type(event) is PartStartEvent:
+            self._look_for_final(event, self._ahead)
+        return event
+
+    def gather(self, until: float) -> list[_Event]:
+        """The next event, as :meth:`next_event`, and those that come before *until* (``time.monotonic()``)."""
+        self._plan.deadline.check()
+        if self._ahead:
+            events = list(self._ahead)
+            self._ahead.clear()
+            return events
+        events = [] if self.closed else self._response.gather(until)  # type: ignore[assignment] # a list of less
+        if not events:
+            self.finished = not self.closed
+        elif self.final is None:
+            for place, event in enumerate(events, 1):
+                if type(event) is PartStartEvent:
+                    found: deque[_Event] = deque()
+                    self._look_for_final(event, found)
+                    if found:
+                        events[place:place] = found
+                        break
+        return events
+
+    def _look_for_final(self, event: PartStartEvent, events: deque[_Event]) -> None:
+        self.final = self._final_event(event)
+        if self.final is not None:
+            events.append(self.final)
 
     def _final_event(self, event: PartStartEvent) -> Optional[FinalResultEvent]:
         part, plan = event.part, self._plan
@@ -84,17 +118,31 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
             return FinalResultEvent(part.tool_name, part.tool_call_id)
         return None
 
+    def _check_usage(self, usage: Usage) -> None:
+        self._plan.usage_limits.check_tokens(self._state.usage + usage)
+
     def may_be_final(self) -> bool:
         """Read on to the first part that could be final; False where the response has none."""
-        for event in self._events:
-            self._ahead.append(event)
-            if self.final is not None:
-                return True
-        return False
+        ahead: deque[_Event] = deque()
+        while self.final is None:
+            event = self.next_event()
+            if event is None:
+                break
+            ahead.append(event)
+        ahead.extend(self._ahead)
+        self._ahead = ahead
+        return self.final is not None
+
+    def unread_text(self) -> str:
+        """Text that stands in :meth:`get` and was not handed out yet."""
+        text = GrowingText()
+        for event in self._ahead:
+            text.feed(event)
+        return text.text()
 
     def wait(self, seconds: float) -> bool:
         """Whether the next event can be read within *seconds*; True where the model cannot tell."""
-        return bool(self._ahead) or self._response.wait(seconds)
+        return bool(self._ahead) or self.closed or self._response.wait(seconds)
 
     def get(self) -> ModelResponse:
         """The response so far."""
@@ -116,15 +164,20 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
 
     def drain(self) -> None:
         """Read to the end."""
-        self._ahead.clear()
-        for _ in self._events:
+        while self.next_event() is not None:
             continue
 
     def close(self) -> None:
         """Close the connection at once where the response is not read to its end."""
         if self._open:
             self._open = False
-            self._context.__exit__(None, None, None)
+            self.closed = not self.finished
+            try:
+                self._context.__exit__(None, None, None)
+            except ValueError as error:
+                # Another thread is inside a model of the user's: it finds the stream closed when it comes out.
+                if "already executing" not in str(error):
+                    raise
 
     def stream_responses(self, *, debounce_by: Optional[float] = 0.1) -> Iterator[ModelResponse]:
         """The response so far, each time it has grown; at most every *debounce_by* seconds."""
@@ -147,101 +200,144 @@ def debounced(stream: AgentStream[Any, Any], seconds: Optional[float]) -> Iterat
 
     No thread: where the next event does not come in time, the model's connection says so.
     """
-    events = iter(stream)
     if not seconds:
-        for event in events:
+        for event in stream:
             yield [event]
         return
-    group: list[_Event] = []
     due = 0.0
-    monotonic = time.monotonic
-    try:
-        while True:
-            if not group or stream.wait(due - monotonic()):
-                following = next(events, None)
-                if following is None:
-                    break
-                group.append(following)
-                if monotonic() < due:
-                    continue
-            whole, group = group, []
-            yield whole
-            due = monotonic() + seconds
-        whole, group = group, []
-        if whole:
-            yield whole
-    finally:
-        stream.put_back(group)
+    while group := stream.gather(due):
+        yield group
+        due = monotonic() + seconds
 
 
 class PartialResult:
     """The typed or textual result of one response, as far as it has come."""
 
-    __slots__ = ("_index", "_json", "_plan", "_state", "_text", "_tool")
+    __slots__ = ("_index", "_json", "_plan", "_state", "_text", "_tool", "_tool_call_id")
 
     def __init__(self, plan: RunPlan, state: RunState) -> None:
         self._plan = plan
         self._state = state
-        self._tool: Optional[Any] = None
+        self._tool: Optional[ResultTool] = None
+        self._tool_call_id: Optional[str] = None
         self._index = -1
-        self._json: Optional[Any] = None
+        self._json: Optional[_JsonText] = None
         self._text = GrowingText()
+        if plan.result_mode != "tool" and not plan.result_schema.plain:
+            self._json = _JsonText(plan.result_mode == "prompted")
 
-    def feed(self, events: list[_Event]) -> None:
+    def feed(self, events: Sequence[_Event]) -> None:
         """Take further events."""
-        from .schema.partial_json import PartialJson
-
+        by_text = self._json is not None and self._tool is None
         for event in events:
-            if isinstance(event, PartStartEvent) and isinstance(event.part, ToolCallPart):
+            if type(event) is PartStartEvent and isinstance(event.part, ToolCallPart):
                 tool = self._plan.result_tools.get(event.part.tool_name)
                 if tool is not None and self._tool is None:
-                    self._tool, self._index, self._json = tool, event.index, PartialJson()
+                    self._tool, self._index, self._json = tool, event.index, _JsonText(False)
+                    self._tool_call_id = event.part.tool_call_id
                     self._json.feed(event.part.args_as_json_str())
-            elif isinstance(event, PartDeltaEvent) and event.index == self._index and self._json is not None:
-                more = getattr(event.delta, "args_delta", None)
+            elif type(event) is PartDeltaEvent and event.index == self._index and self._json is not None:
+                more = event.delta.args_delta if isinstance(event.delta, ToolCallPartDelta) else None
                 if isinstance(more, str):
                     self._json.feed(more)
+                elif more:
+                    self._json.merge(more)
             else:
-                self._text.feed(event)
+                more = self._text.feed(event, keep=self._json is None)
+                if more and by_text and self._json is not None:
+                    self._json.feed(more)
 
     def value(self) -> tuple[bool, Any]:
-        """Whether there is a value yet, and the value; one that cannot be made yet is left out."""
-        from .schema.partial_json import MISSING, parse_partial
+        """Whether there is a value yet, and the value; one that cannot be made or is refused yet is none."""
+        from .schema.partial_json import MISSING
 
         plan = self._plan
         try:
-            if self._json is not None and self._tool is not None:
-                raw = self._json.value()
-                data = None if raw is MISSING else self._tool.validate_partial(raw)
-                found = raw is not MISSING
-            elif plan.result_mode != "tool" and not plan.result_schema.plain:
-                raw = parse_partial(self._text.text()) if self._text.chunks else MISSING
-                data = None if raw is MISSING else plan.result_schema.as_text().validate_partial(raw)
-                found = raw is not MISSING
-            else:
-                return bool(self._text.chunks), self._text.text()
-            if found and plan.result_validators:
-                data = run_validators(plan.result_validators, data, plan.context(self._state))
-            return found, data
-        except (ValidationError, ModelRetry, ValueError):
+            if self._json is None:
+                # Text validators run once, on the final text.
+                return plan.result_schema.allow_text and self._text.started, self._text.text()
+            raw = self._json.value()
+            if raw is MISSING:
+                return False, None
+            tool = self._tool or plan.result_schema.as_text()
+            data = tool.validate_partial(raw)
+            if plan.result_validators:
+                name = None if self._tool is None else self._tool.definition.name
+                data = run_validators(
+                    plan.result_validators,
+                    data,
+                    plan.context(self._state, name, self._tool_call_id, self._state.retries),
+                )
+            return True, data
+        except (ValidationError, ModelRetry):
             return False, None
+
+
+class _JsonText:
+    """JSON that comes in pieces, with the code fence that a prompted answer may have around it."""
+
+    __slots__ = ("_fence", "_held", "_merged", "_reader")
+
+    def __init__(self, fence: bool) -> None:
+        from .schema.partial_json import PartialJson
+
+        self._reader = PartialJson()
+        self._fence = fence  # whether one may still begin
+        self._held = ""
+        self._merged: Optional[dict[str, Any]] = None
+
+    def feed(self, text: str) -> None:
+        """Read on; the value up to what is no JSON stays, be it the fence's end."""
+        if self._fence:
+            text = self._held = (self._held + text).lstrip()
+            begun = text.startswith(_FENCE)
+            if (begun and "\n" not in text[:_LONGEST_FENCE]) or _FENCE.startswith(text):
+                if len(text) < _LONGEST_FENCE:
+                    return
+            self._fence = False
+            if begun:
+                text = text.partition("\n")[2]
+        try:
+            self._reader.feed(text)
+        except ValueError:
+            return
+
+    def merge(self, args: dict[str, Any]) -> None:
+        """Take further arguments, of a model that gives them as objects."""
+        if self._merged is None:
+            value = self._reader.value()
+            self._merged = dict(value) if isinstance(value, dict) else {}
+        self._merged.update(args)
+
+    def value(self) -> Any:
+        """What there is, as a copy that does not grow; ``MISSING`` where there is nothing."""
+        return _copied(self._reader.value() if self._merged is None else self._merged)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
 
 
 class GrowingText:
     """The texts of a response, or of several, joined by blank lines."""
 
-    __slots__ = ("_separate", "chunks")
+    __slots__ = ("_pieces", "_separate", "started")
 
     def __init__(self) -> None:
-        self.chunks: list[str] = []
+        self._pieces: list[str] = []
         self._separate = False
+        self.started = False
 
-    def feed(self, event: Any) -> str:
+    def feed(self, event: Any, *, keep: bool = True) -> str:
         """Take an event; returns what it adds, the blank line before a new part included."""
         if type(event) is PartDeltaEvent and type(event.delta) is TextPartDelta:
             more = event.delta.content_delta
         elif type(event) is PartStartEvent and type(event.part) is TextPart:
-            self._separate = bool(self.chunks)
+            self._separate = self.started
             more = event.part.content
         else:
             return ""
@@ -249,14 +345,20 @@ class GrowingText:
             if self._separate:
                 self._separate = False
                 more = "\n\n" + more
-            self.chunks.append(more)
+            self.started = True
+            if keep:
+                self._pieces.append(more)
         return more
+
+    def restore(self, text: str) -> None:
+        """Begin with *text* in place of what was kept."""
+        self._pieces[:] = [text]
 
     def text(self) -> str:
         """All of it; joined once and kept so."""
-        if len(self.chunks) > 1:
-            self.chunks[:] = ["".join(self.chunks)]
-        return self.chunks[0] if self.chunks else ""
+        if len(self._pieces) > 1:
+            self._pieces[:] = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
 
 
 def partial_response(response: ModelResponse) -> Optional[ModelResponse]:

@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 from .deadline import current_deadline
-from .exceptions import AgentRunError, ModelRetry, UserError
+from .exceptions import AgentRunError, ModelRetry, RunCancelled, UsageLimitExceeded, UserError
 from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
 from .messages import (
     AgentRunResultEvent,
@@ -126,6 +126,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         "_loop",
         "_state",
         "_stream",
+        "_streaming",
         "new_message_index",
         "next_node",
         "plan",
@@ -142,6 +143,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         self._state = state
         self._converter = converter
         self._failed = False
+        self._streaming = False
         # What a node that was streamed led to, and the stream that is open.
         self._ahead: Optional[tuple[Any, Any]] = None
         self._stream: Optional[AgentStream[AgentDepsT, ResultDataT]] = None
@@ -227,11 +229,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 raise UserError("Only a ModelRequestNode has a response to stream.")
             stream = self._open(item)
             yield stream
+            if stream.closed:
+                self.close()
             if self._stream is None:
                 return  # closed inside the `with`
             stream.drain()
             self._stream = None
             stream.close()
+            self._streaming = False
             self._ahead = (node, self._send(Asked(stream.get())))
 
     @contextmanager
@@ -245,9 +250,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             yield events
             for _ in events:
                 continue
+            if self._failed:
+                return  # closed inside the `with`
+            self._streaming = False
             self._ahead = (node, self._send(outcomes) if calls else item)
 
     def _open(self, ask: Ask) -> AgentStream[AgentDepsT, ResultDataT]:
+        if self._failed:
+            raise RunCancelled("The run was closed.")
         self._stream = stream = AgentStream[AgentDepsT, ResultDataT](self.plan, self._state, ask)
         return stream
 
@@ -255,6 +265,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         self._check_can_go_on()
         if node is not self.next_node or self._ahead is not None:
             raise UserError("Only the run's next node can be streamed, and only once.")
+        self._streaming = True
         with self.failing():
             return self._send(None)
 
@@ -284,45 +295,53 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
 
     def events(self, heartbeat: Optional[float] = None) -> Iterator[AgentStreamEvent]:
         """Everything that happens until the end; see ``Agent.run_stream_events``."""
-        item = self._guarded_cross(None)
-        while not isinstance(item, End):
-            if type(item) is Ask:
-                if heartbeat is not None:
-                    yield HeartbeatEvent()
-                yield from self._stream_events(item, heartbeat)
-                stream, self._stream = self._stream, None
-                if stream is None:
-                    return  # closed
-                stream.close()
-                item = self._guarded_cross(Asked(stream.get()))
-            else:
+        try:
+            item = self._guarded_cross(None)
+            while not isinstance(item, End):
                 outcomes: list[ToolOutcome] = []
-                for event in self._call_tools(item.calls, outcomes):
-                    if heartbeat is not None and isinstance(event, FunctionToolCallEvent):
-                        yield HeartbeatEvent()
-                    yield event
-                item = self._guarded_cross(outcomes)
-            if isinstance(self.next_node, ModelRequestNode):
-                yield from self._retry_events(self.next_node.request)
-        yield AgentRunResultEvent(self.result)
+                if type(item) is Ask:
+                    yield from self._stream_events(item, heartbeat)
+                    stream = self._stream
+                    if stream is None:
+                        return  # closed
+                    answer: Any = Asked(stream.get())
+                    stream.close()
+                    self._stream = None
+                else:
+                    for event in self._call_tools(item.calls, outcomes):
+                        if heartbeat is not None and isinstance(event, FunctionToolCallEvent):
+                            yield HeartbeatEvent()
+                        yield event
+                    answer = outcomes
+                if self._failed:
+                    return  # closed
+                item = self._guarded_cross(answer)
+                if isinstance(self.next_node, ModelRequestNode):
+                    yield from self._retry_events(self.next_node.request, outcomes)
+            yield AgentRunResultEvent(self.result)
+        finally:
+            # The iterator was left, or closed by a server whose client is gone: the model's connection goes now.
+            self.close(keep_partial=True)
 
     def _stream_events(self, ask: Ask, heartbeat: Optional[float]) -> Iterator[AgentStreamEvent]:
+        if heartbeat is not None:
+            yield HeartbeatEvent()
         with self.failing():
             stream = self._open(ask)
-            events = iter(stream)
             while True:
                 if heartbeat is not None:
                     while not stream.wait(heartbeat):
                         yield HeartbeatEvent()
-                event = next(events, None)
+                event = stream.next_event()
                 if event is None:
                     return
                 yield event
 
-    def _retry_events(self, request: ModelRequest) -> Iterator[RetryEvent]:
-        """The refusals of results in the next request; those of tools were handed out with the tools' events."""
+    def _retry_events(self, request: ModelRequest, outcomes: Sequence[ToolOutcome]) -> Iterator[RetryEvent]:
+        """The refusals in the next request; those of tools that ran were handed out with the tools' events."""
+        told = {id(outcome.part) for outcome in outcomes}
         for part in request.parts:
-            if isinstance(part, RetryPromptPart) and part.tool_name not in self.plan.tools:
+            if isinstance(part, RetryPromptPart) and id(part) not in told:
                 yield RetryEvent(part)
 
     def _call_tools(self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome]) -> Iterator[HandleResponseEvent]:
@@ -330,6 +349,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             for call in calls:
                 event = FunctionToolCallEvent(call)
                 yield event
+                if self._failed:
+                    return  # closed by whoever got the event
                 outcome = call_tool(call, self.plan, self._state)
                 outcomes.append(outcome)
                 yield FunctionToolResultEvent(outcome.part, event.call_id)
@@ -351,7 +372,12 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             partial = partial_response(stream.get()) if keep_partial else None
             if partial is not None:
                 self._state.message_history.append(partial)
-        self._loop.close()
+        try:
+            self._loop.close()
+        except ValueError as error:
+            # Another thread is inside, in a function of the user's: it finds the run closed when it comes out.
+            if "already executing" not in str(error):
+                raise
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -365,7 +391,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             raise
 
     def _fail(self, error: BaseException) -> None:
-        self.close(keep_partial=False)
+        # What was paid for and made the run fail stays in its history, as where the answer came whole.
+        self.close(keep_partial=isinstance(error, UsageLimitExceeded))
         if isinstance(error, AgentRunError) and error.messages is None:
             error.messages, error.usage = self._state.message_history, self._state.usage
 
@@ -374,7 +401,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             raise UserError("The run has ended; its result is in `.result`.")
         if self._failed:
             raise UserError("The run has failed or was closed; start a new one with its messages as history.")
-        if self._stream is not None and self._ahead is None and not self._stream.finished:
+        if self._streaming:
             raise AgentRunError("You must finish streaming before calling run()")
 
     def _send(self, value: Any) -> Any:
@@ -382,7 +409,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         try:
             return self._loop.send(value)
         except StopIteration as stop:
-            return stop.value
+            return _end_of(stop)
 
     def _cross(self, value: Any) -> Any:
         """The next effect or the end; crosses the boundaries between nodes on the way."""
@@ -393,7 +420,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 self.next_node = item
                 item = send(None)
         except StopIteration as stop:
-            item = self.next_node = stop.value
+            item = self.next_node = _end_of(stop)
         return item
 
     def _guarded_cross(self, value: Any) -> Any:
@@ -410,6 +437,13 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         response = response_of(plan.model.request(effect.messages, effect.model_settings, effect.parameters))
         plan.deadline.check()  # a model of the user's own may not look at it
         return Asked(response)
+
+
+def _end_of(stop: StopIteration) -> End[Any]:
+    """The end that the loop came to; a loop that was closed from another thread has none."""
+    if not isinstance(stop.value, End):
+        raise RunCancelled("The run was closed.")
+    return stop.value
 
 
 def _check_node(node: Any) -> None:

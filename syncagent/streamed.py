@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Optional
 
-from .exceptions import AgentRunError, UnexpectedModelBehavior, UserError
+from .exceptions import AgentRunError, RunCancelled, UnexpectedModelBehavior, UserError
 from .messages import (
     AgentStreamEvent,
     ModelMessage,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunEvents", "StreamedRunResult"]
 
+_AT_ONCE = 1.0  # seconds between two looks at what came, where nobody waits for it
+
 
 class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
     """
@@ -45,13 +47,15 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
         self._run = run
         self._plan: RunPlan = run.plan
         self._text = GrowingText()
+        self._text_kept = True
         self._handed_out = False
         self._last: Optional[ModelResponse] = None
         self._result: Optional[AgentRunResult[ResultDataT]] = None
         self._timestamp: Optional[dt.datetime] = None
         stream = run.next_response(None)
-        while stream is not None and not stream.may_be_final():
-            stream = run.next_response(Asked(stream.get()))
+        with run.failing():
+            while stream is not None and not stream.may_be_final():
+                stream = run.next_response(Asked(stream.get()))
         self._stream = stream
         self._learn()
 
@@ -84,14 +88,20 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
         plan = self._plan
         if not plan.result_schema.allow_text or (plan.result_mode != "tool" and not plan.result_schema.plain):
             raise UserError("stream_text() can only be used with text responses")
-        if not delta and self._text.chunks:
-            yield self._text.text()
+        text = self._text
+        if not delta and text.started:
+            self._keep_text()
+            yield text.text()
         while self._stream is not None:
             for group in self._guarded(debounced(self._stream, debounce_by)):
-                more = "".join([self._text.feed(event) for event in group])
+                if delta:
+                    more = self._skim(group)
+                else:
+                    self._keep_text()
+                    more = "".join([text.feed(event) for event in group])
                 if more:
                     self._handed_out = True
-                    yield more if delta else self._text.text()
+                    yield more if delta else text.text()
             self._next_response()
 
     def stream(self, *, debounce_by: Optional[float] = 0.1) -> Iterator[ResultDataT]:
@@ -110,8 +120,7 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
             partial = PartialResult(self._plan, self._run.ctx.state)
             for group in self._guarded(debounced(self._stream, debounce_by)):
                 partial.feed(group)
-                for event in group:
-                    self._text.feed(event)
+                self._skim(group)
                 found, value = partial.value()
                 if found:
                     self._handed_out = True
@@ -132,8 +141,7 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
         while self._stream is not None:
             stream = self._stream
             for group in self._guarded(debounced(stream, debounce_by)):
-                for event in group:
-                    self._text.feed(event)
+                self._skim(group)
                 self._handed_out = True
                 yield stream.get(), False
             self._next_response()
@@ -148,8 +156,8 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
             AgentRunError: the run failed.
         """
         while self._stream is not None:
-            for event in self._guarded(iter(self._stream)):
-                self._text.feed(event)
+            for group in self._guarded(debounced(self._stream, _AT_ONCE)):
+                self._skim(group)
             self._next_response()
         if self._result is None:
             raise AgentRunError("The stream was closed before the run came to its end, so there is no result.")
@@ -229,10 +237,34 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
         with self._run.failing():
             yield from items
 
+    def _skim(self, group: Sequence[Any]) -> str:
+        """What a group adds to the text, which is not kept: it would stand in memory twice."""
+        feed = self._text.feed
+        more = "".join([feed(event, keep=False) for event in group])
+        if more:
+            self._text_kept = False
+        return more
+
+    def _keep_text(self) -> None:
+        """Collect the text that was handed out and not kept from the responses."""
+        if self._text_kept:
+            return
+        stream = self._stream
+        responses = [message for message in self.new_messages() if isinstance(message, ModelResponse)]
+        if stream is not None:
+            responses.append(stream.get())
+        parts = (part for response in responses for part in response.parts)
+        text = "\n\n".join(part.content for part in parts if isinstance(part, TextPart) and part.content)
+        unread = 0 if stream is None else len(stream.unread_text())
+        self._text.restore(text[: len(text) - unread])
+        self._text_kept = True
+
     def _next_response(self) -> None:
         stream = self._stream
         if stream is None:
             return
+        if not stream.finished:
+            raise RunCancelled("The stream was closed while it was read.")
         response = stream.get()
         calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
         final: Optional[FinalResult[Any]] = None
@@ -267,7 +299,7 @@ class RunEvents(Generic[AgentDepsT, ResultDataT]):
         self._events = events()
 
     def __iter__(self) -> Iterator[AgentStreamEvent]:
-        return self._events
+        return self
 
     def __next__(self) -> AgentStreamEvent:
         return next(self._events)
