@@ -81,6 +81,7 @@ CATALOG: dict[str, ModelEntry] = {
         ),
     )
 }
+"""The models that are known by name."""
 
 
 def resolve(name: str) -> ModelEntry:

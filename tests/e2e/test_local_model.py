@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncagent import Agent, ModelRequest, ModelResponse, local
+from syncagent import Agent, ModelRequest, ModelResponse, ModelRetry, local
 from syncagent.messages import ToolCallPart, ToolReturnPart
 
 pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("served")]
@@ -136,3 +136,22 @@ def test_command_line() -> None:
     done = command("-m", "syncagent", "run", "--model", "local", "--show-messages", "What is the capital of France?")
     assert (done.returncode, "Paris" in done.stdout) == (0, True)
     assert done.stderr.startswith("user    What is the capital of France?\nmodel   ")
+
+
+def test_refused_call_is_made_again() -> None:
+    """A tool that refuses a call gets another one, before the model answers in words."""
+    agent = Agent("local", retries=2)
+    seen: list[int] = []
+
+    @agent.tool_plain
+    def order_status(order_number: int) -> str:
+        """Look up an order in the order book."""
+        seen.append(order_number)
+        if len(seen) == 1:
+            raise ModelRetry("The order book was closed for a moment. Call order_status again.")
+        return "The order arrives today before 6 pm."
+
+    messages = agent.run_sync("Where is my order 4711?", deadline=300).all_messages()
+    assert seen == [4711, 4711]
+    kinds = [part.part_kind for message in messages for part in message.parts]
+    assert kinds == ["user-prompt", "tool-call", "retry-prompt", "tool-call", "tool-return", "text"]

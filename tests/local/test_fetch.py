@@ -389,6 +389,13 @@ class TestServedElsewhere:
         assert (endpoint.api_key, endpoint.model_name) == ("canary", "whatever")
         assert "canary" not in repr(endpoint)
 
+    def test_credentials(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Credentials in the address are refused, and not repeated."""
+        monkeypatch.setenv("SYNCAGENT_LOCAL_URL", "http://user:canary@127.0.0.1:8080/v1")
+        with pytest.raises(UserError, match="put the key into SYNCAGENT_LOCAL_KEY") as raised:
+            local.check("local")
+        assert "canary" not in str(raised.value)
+
     @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host/v1", "http://", "nonsense"])
     def test_no_address(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Something that is no address is refused when the name is checked."""
