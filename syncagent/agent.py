@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypedDict, Union, final, overload
@@ -25,9 +25,34 @@ from .tools import AgentDepsT
 from .usage import Usage, UsageLimits
 
 if TYPE_CHECKING:
+    from cattrs import Converter
+
     from .models.base import Model
+    from .tools import ResultMode, SystemPromptFunc, Tool, ToolFuncEither
 
     _DepsT = TypeVar("_DepsT")
+    _Instructions = Union[str, SystemPromptFunc[_DepsT]]
+
+    class AgentKeywords(TypedDict, Generic[_DepsT], total=False):
+        """The keywords that the overloads of ``Agent`` share; its docstring describes them."""
+
+        system_prompt: Union[str, Sequence[str]]
+        deps_type: type[_DepsT]
+        name: Optional[str]
+        model_settings: Optional[ModelSettings]
+        retries: int
+        result_tool_name: str
+        result_tool_description: Optional[str]
+        result_retries: Optional[int]
+        tools: Sequence[Union[Tool[_DepsT], ToolFuncEither[_DepsT, ...]]]
+        defer_model_check: bool
+        end_strategy: EndStrategy
+        instructions: Union[_Instructions[_DepsT], Sequence[_Instructions[_DepsT]]]
+        history_processors: Sequence[Callable[..., list[ModelMessage]]]
+        result_mode: Optional[ResultMode]
+        deadline: Optional[float]
+        converter: Optional[Converter]
+        output_retries: Optional[int]
 
     class RunKeywords(TypedDict, Generic[_DepsT], total=False):
         """The keywords that the overloads of a run share; :meth:`Agent.run_sync` describes them."""
@@ -40,6 +65,11 @@ if TYPE_CHECKING:
         usage: Optional[Usage]
         infer_name: bool
         deadline: Union[float, Deadline, None]
+
+    class EventKeywords(RunKeywords[_DepsT], total=False):
+        """The same for :meth:`Agent.run_stream_events`."""
+
+        heartbeat: Optional[float]
 
 
 __all__ = [
@@ -91,6 +121,38 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
     Raises:
         UserError: an argument is wrong; the text says which and why.
     """
+
+    if TYPE_CHECKING:  # a type gives its result, and what is none, such as a Union, gives Any
+
+        @overload
+        def __init__(
+            self,
+            model: Union[Model, str, None] = None,
+            *,
+            result_type: type[ResultDataT] = ...,
+            **options: Unpack[AgentKeywords[AgentDepsT]],
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            model: Union[Model, str, None] = None,
+            *,
+            output_type: type[ResultDataT],
+            **options: Unpack[AgentKeywords[AgentDepsT]],
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: Agent[AgentDepsT, Any],
+            model: Union[Model, str, None] = None,
+            *,
+            result_type: Any = ...,
+            output_type: Any = ...,
+            **options: Unpack[AgentKeywords[AgentDepsT]],
+        ) -> None: ...
+
+        def __init__(self, *arguments: Any, **options: Any) -> None: ...
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -198,6 +260,21 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             own.cancel()
             raise
 
+    @overload
+    def iter(
+        self, user_prompt: UserPrompt, *, result_type: None = None, **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[AgentRun[AgentDepsT, ResultDataT]]: ...
+
+    @overload
+    def iter(
+        self, user_prompt: UserPrompt, *, result_type: type[RunResultDataT], **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[AgentRun[AgentDepsT, RunResultDataT]]: ...
+
+    @overload
+    def iter(
+        self, user_prompt: UserPrompt, *, result_type: Any, **options: Unpack[RunKeywords[AgentDepsT]]
+    ) -> AbstractContextManager[AgentRun[AgentDepsT, Any]]: ...
+
     @contextmanager
     def iter(
         self,
@@ -276,6 +353,25 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             yield result
         finally:
             result.close()
+
+    @overload
+    def run_stream_events(
+        self, user_prompt: UserPrompt, *, result_type: None = None, **options: Unpack[EventKeywords[AgentDepsT]]
+    ) -> RunEvents[AgentDepsT, ResultDataT]: ...
+
+    @overload
+    def run_stream_events(
+        self,
+        user_prompt: UserPrompt,
+        *,
+        result_type: type[RunResultDataT],
+        **options: Unpack[EventKeywords[AgentDepsT]],
+    ) -> RunEvents[AgentDepsT, RunResultDataT]: ...
+
+    @overload
+    def run_stream_events(
+        self, user_prompt: UserPrompt, *, result_type: Any, **options: Unpack[EventKeywords[AgentDepsT]]
+    ) -> RunEvents[AgentDepsT, Any]: ...
 
     def run_stream_events(
         self,

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, Union, overload
 
 import attrs
-from typing_extensions import TypeVar
+from typing_extensions import Concatenate, TypeVar
 
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
@@ -21,12 +21,11 @@ from .tools import (
     DocstringFormat,
     ModelRequestParameters,
     ResultMode,
+    RunContext,
     SystemPromptFunc,
     Tool,
     ToolDefinition,
-    ToolFuncContext,
     ToolFuncEither,
-    ToolFuncPlain,
     ToolParams,
     ToolPrepareFunc,
     check_retries,
@@ -38,12 +37,14 @@ if TYPE_CHECKING:
 
     from .models.base import Model
 
+
 __all__ = ["UNSET", "AgentDeclaration", "Override", "RunOptions", "UserPrompt", "model_of", "overrides"]
 
 UserPrompt = Union[str, Sequence[UserContent]]
 """What a run is asked: text, or a sequence of texts and media."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Returned = TypeVar("_Returned", default=Any)
 
 
 class _Unset:
@@ -104,7 +105,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self,
         model: Union[Model, str, None] = None,
         *,
-        result_type: Union[type[ResultDataT], Any] = str,
+        result_type: Any = str,
         system_prompt: Union[str, Sequence[str]] = (),
         deps_type: type[AgentDepsT] = NoneType,  # type: ignore[assignment] # the default of AgentDepsT is None
         name: Optional[str] = None,
@@ -203,14 +204,19 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
     output_validator = result_validator
 
     @overload
-    def tool(self, func: ToolFuncContext[AgentDepsT, ToolParams], /) -> ToolFuncContext[AgentDepsT, ToolParams]: ...
+    def tool(
+        self, func: Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned], /
+    ) -> Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned]: ...
 
     @overload
     def tool(
         self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
         prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
         require_parameter_descriptions: bool = False,
-    ) -> Callable[[ToolFuncContext[AgentDepsT, ToolParams]], ToolFuncContext[AgentDepsT, ToolParams]]: ...  # fmt: skip
+    ) -> Callable[
+        [Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned]],
+        Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned],
+    ]: ...  # fmt: skip
 
     def tool(
         self,
@@ -238,14 +244,14 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         return self._tool_decorator(func, True, *options)
 
     @overload
-    def tool_plain(self, func: ToolFuncPlain[ToolParams], /) -> ToolFuncPlain[ToolParams]: ...
+    def tool_plain(self, func: _Function, /) -> _Function: ...
 
     @overload
     def tool_plain(
         self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
         prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
         require_parameter_descriptions: bool = False,
-    ) -> Callable[[ToolFuncPlain[ToolParams]], ToolFuncPlain[ToolParams]]: ...  # fmt: skip
+    ) -> Callable[[_Function], _Function]: ...  # fmt: skip
 
     def tool_plain(
         self,
@@ -384,7 +390,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         if schema.plain:
             return "tool"
         profile = model.profile
-        mode: ResultMode = self._result_mode or profile.result_mode or "tool"
+        mode: ResultMode = self._result_mode or profile.result_mode or "tool"  # pyright: ignore[reportAssignmentType] # it forgets the Literal
         return "tool" if mode == "native" and has_tools and not profile.native_with_tools else mode
 
     def _default_deadline(self) -> Optional[float]:

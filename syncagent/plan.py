@@ -278,10 +278,10 @@ def prompt_function(function: Any, what: str, dynamic: bool = False) -> PromptFu
     Raises:
         UserError: it is no function, or a coroutine function.
     """
+    asked: Callable[..., str] = function
     if not callable(function):
         raise UserError(f"The {what} has to be a function that returns text; got {type(function).__name__}.")
     refuse_coroutine(function, what)
-    asked: Callable[..., str] = function
     return PromptFunction(asked, positional_parameter_count(asked) > 0, dynamic)
 
 
@@ -292,10 +292,10 @@ def history_processor(function: Any) -> Callable[[list[ModelMessage], RunContext
     Raises:
         UserError: it is no function, or a coroutine function.
     """
+    asked: Callable[..., list[ModelMessage]] = function
     if not callable(function):
         raise UserError(f"A history processor is a function of messages; got {type(function).__name__}.")
     refuse_coroutine(function, "history processor")
-    asked: Callable[..., list[ModelMessage]] = function
     if positional_parameter_count(asked) > 1:
         return lambda messages, ctx: asked(ctx, messages)
     return lambda messages, ctx: asked(messages)
