@@ -57,4 +57,4 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install("-e", ".[docs]")
-    session.run("sphinx-build", "-n", "-W", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-E", "-n", "-W", "-b", "html", "docs", "docs/_build/html")

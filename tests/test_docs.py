@@ -15,6 +15,8 @@ import pytest
 
 import syncagent
 from syncagent import exceptions, models
+from syncagent.cli import main
+from syncagent.local.catalog import CATALOG, DEFAULT
 from syncagent.providers.table import ROWS, UNBUILT
 from syncagent.settings import ModelSettings
 from tests.docs_pages import PAGES, ROOT, Block, anchors, blocks, inline_code, links, page_name, table
@@ -105,7 +107,8 @@ def test_all_examples_are_python(page: Path) -> None:
 def test_imports_exist(page: Path) -> None:
     """Whatever an example imports from the package is there."""
     for name in sorted(set(_imports(page))):
-        _resolve(name)
+        if name.partition(".")[2] not in syncagent._INSTEAD:  # shown for what its ImportError says
+            _resolve(name)
 
 
 def _imports(page: Path) -> Iterator[str]:
@@ -131,7 +134,8 @@ def test_files_in_the_text_exist(page: Path) -> None:
     """A file of the repository that a page names between backticks, or in a command, is there."""
     text = page.read_text(encoding="utf-8")
     commands = [block.code for block in blocks(text) if block.language in ("sh", "console")]
-    named = re.findall(r"(?:benchmarks|examples|tests|syncagent)/[\w/]+\.py", "\n".join([*inline_code(text), *commands]))
+    said = "\n".join([*inline_code(text), *commands])
+    named = re.findall(r"(?:benchmarks|examples|tests|syncagent)/[\w/]+\.py", said)
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
@@ -220,6 +224,26 @@ def test_unbuilt_providers() -> None:
     """The prefixes whose API is not built yet are named as such."""
     named = [_code(row[0]) for row in table(_docs("reference/providers.md"), "unbuilt")]
     assert sorted(named) == sorted(UNBUILT)
+
+
+@pytest.mark.parametrize("command", ["run", "local pull", "local serve"])
+def test_command_table(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of a command has every argument that ``--help`` shows, and no other."""
+    assert main([*command.split(), "--help"]) == 0
+    usage = capsys.readouterr().out.split("\n\n")[0]
+    listed = [_code(row[0]) for row in table(_docs("reference/cli.md"), command)]
+    options = {name for name in listed if name.startswith("--")}
+    assert options == set(re.findall(r"--[a-z-]+", usage)) - {"--help"}
+    (positional,) = set(listed) - options
+    assert usage.rstrip("]").endswith(positional)
+
+
+def test_local_models_table() -> None:
+    """The table of local models has every one that is known, with its size."""
+    rows = table(_docs("howto/local-model.md"), "local-models")
+    listed = {_code(row[0]).split(":")[-1]: row[2] for row in rows if row[2]}
+    assert listed == {name: f"{entry.size // 1_000_000} MB" for name, entry in CATALOG.items()}
+    assert rows[0][0].startswith("`local`,") and rows[0][0].endswith(f":{DEFAULT}`")
 
 
 def test_environment_table() -> None:

@@ -1,0 +1,72 @@
+"""Sphinx: Markdown pages, and the reference out of the docstrings. Built with ``sphinx-build -n -W docs OUT``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Optional
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import syncagent
+
+project = "syncagent"
+author = "The syncagent developers"
+version = release = syncagent.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "syncagent"
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+# What others document; their inventories would need a network.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections|contextlib|contextvars|datetime|decimal|exceptiongroup|pathlib|requests|typing)\..*"),
+]
+
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_class_signature = "mixed"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
+napoleon_custom_sections = [("Environment", "params_style")]
+copybutton_exclude = ".linenos, .gp, .go"
+
+
+def _in_signature(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, contnode: nodes.TextElement
+) -> Optional[nodes.Node]:
+    """
+    Show a type without a link where a signature names one that has no page: type variables, aliases, internals.
+
+    What a text refers to has to be there.
+    """
+    parent: Optional[nodes.Node] = node
+    while parent is not None:
+        if isinstance(parent, addnodes.desc_signature):
+            return contnode
+        if isinstance(parent, nodes.paragraph) and parent.astext().startswith(("Bases: ", "alias of ")):
+            return contnode
+        parent = parent.parent
+    return None
+
+
+def _not_a_type(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking an attribute's first words, up to a colon, for its type."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # an empty comment: what is looked at for a type has no colon then
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _not_a_type, priority=400)  # before napoleon's, at 500
+    app.connect("missing-reference", _in_signature)
