@@ -16,8 +16,8 @@ from syncagent.models.wire import ErrorInfo
 
 
 def _message(message: dict[str, Any], choice: Optional[dict[str, Any]] = None, **top: Any) -> ModelResponse:
-    body = {"choices": [{"finish_reason": "stop", **(choice or {}), "message": {"role": "assistant", **message}}], **top}
-    return decode(body, "p")
+    said = {"role": "assistant", **message}
+    return decode({"choices": [{"finish_reason": "stop", **(choice or {}), "message": said}], **top}, "p")
 
 
 def test_text() -> None:
@@ -28,7 +28,7 @@ def test_text() -> None:
     assert (response.finish_reason, response.provider_details) == ("stop", {"finish_reason": "stop"})
 
 
-@pytest.mark.parametrize("message", [{}, {"content": None}, {"content": ""}, {"content": None, "tool_calls": []}, {"content": []}])
+@pytest.mark.parametrize("message", [{}, {"content": None}, {"content": ""}, {"tool_calls": []}, {"content": []}])
 def test_nothing_said(message: dict[str, Any]) -> None:
     """No text and no calls are no parts: that is for the run to judge."""
     assert _message(message).parts == []
@@ -300,7 +300,11 @@ def test_mutated_answer(data: st.DataObject) -> None:
         (400, [{"error": {"code": 400, "message": "m"}}], ErrorInfo("m", "400")),
         (429, {"error": {"message": "m", "metadata": {"raw": "why"}}}, ErrorInfo("m: why")),
         (429, {"error": {"code": "insufficient_quota"}}, ErrorInfo(None, "insufficient_quota", "quota")),
-        (400, {"error": {"code": "context_length_exceeded"}}, ErrorInfo(None, "context_length_exceeded", "context_too_long")),
+        (
+            400,
+            {"error": {"code": "context_length_exceeded"}},
+            ErrorInfo(None, "context_length_exceeded", "context_too_long"),
+        ),
         (
             400,
             {"error": {"code": 400, "message": "m", "type": "exceed_context_size_error"}},

@@ -25,7 +25,11 @@ def test_objects_are_closed() -> None:
     """Every object is closed, in definitions and lists too, and all its properties are required."""
     inner = _object({"a": {"type": "integer"}})
     schema = _object(
-        {"x": {"$ref": "#/$defs/Inner"}, "y": {"type": "array", "items": inner}, "z": {"anyOf": [inner, {"type": "null"}]}},
+        {
+            "x": {"$ref": "#/$defs/Inner"},
+            "y": {"type": "array", "items": inner},
+            "z": {"anyOf": [inner, {"type": "null"}]},
+        },
         **{"$defs": {"Inner": inner}},
     )
     closed = {**inner, "additionalProperties": False}

@@ -57,7 +57,8 @@ def _read(*chunks: Any, quirks: Optional[dict[str, Any]] = None) -> tuple[ModelR
 
 def test_text() -> None:
     """Text begins with a start and goes on with deltas; empty pieces are no events."""
-    assert _events(_delta({"role": "assistant", "content": ""}), _delta({"content": "He"}), _delta({"content": "y"})) == [
+    chunks = [_delta({"role": "assistant", "content": ""}), _delta({"content": "He"}), _delta({"content": "y"})]
+    assert _events(*chunks) == [
         PartStartEvent(0, TextPart("He")),
         PartDeltaEvent(0, TextPartDelta("y")),
     ]
@@ -301,15 +302,15 @@ def test_error_event() -> None:
     """An event named ``error`` is one, whatever it holds; what stands beside an error is still told."""
     frames = iter([Frame("error", b'{"message": "No", "usage": {"prompt_tokens": 3}}')])
     stream = StreamedResponse(decode_stream(frames), model_name="m")
-    with pytest.raises(ValueError, match="^the provider sent an error: No$"):
+    with pytest.raises(ValueError, match=r"^the provider sent an error: No$"):
         list(stream)
     assert stream.usage().request_tokens == 3
 
 
 def test_odd_events() -> None:
     """Empty events, null deltas, empty choices and further fields disturb nothing."""
-    response, _ = _read("", "  ", {}, {"choices": None}, {"choices": [{"delta": None}]}, _delta({"content": "a", "x": 1}), _END)
-    assert response.parts == [TextPart("a")]
+    odd = ["", "  ", {}, {"choices": None}, {"choices": [{"delta": None}]}, _delta({"content": "a", "x": 1})]
+    assert _read(*odd, _END)[0].parts == [TextPart("a")]
 
 
 _LEAF = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
@@ -324,7 +325,10 @@ _JSON = st.recursive(
 )
 
 
-@given(st.lists(_JSON | st.builds(_delta, _JSON) | st.builds(lambda call: _calls({"function": call}), _JSON), max_size=4))
+_CHUNKS = _JSON | st.builds(_delta, _JSON) | st.builds(lambda call: _calls({"function": call}), _JSON)
+
+
+@given(st.lists(_CHUNKS, max_size=4))
 def test_any_stream(chunks: list[Any]) -> None:
     """Whatever JSON comes, it is a response or a ValueError; a tool call is never made up."""
     try:

@@ -179,16 +179,18 @@ def test_credentials_in_an_address(monkeypatch: pytest.MonkeyPatch, address: str
 
 @pytest.mark.parametrize(
     "address",
-    ["", "api.openai.com/v1", "ftp://host/v1", "https://", "https://host:99999/v1", "https://host:0", "https://[", "http://a b/"]
-    + ["http://host/\x00", "file:///etc/passwd"],
+    [
+        *("", "api.openai.com/v1", "ftp://host/v1", "https://", "https://host:99999/v1", "https://host:0"),
+        *("https://[", "http://a b/", "http://host/\x00", "file:///etc/passwd"),
+    ],
 )
 def test_no_address(address: str) -> None:
     """What is no address of a web server is refused when the provider is built."""
-    with pytest.raises(UserError, match=r"^base_url is an address such as 'https://api\.example\.com/v1'; got something"):
+    with pytest.raises(UserError, match=r"^base_url is an address such as .*; got something else\.$"):
         OpenAIProvider(address)
 
 
-@pytest.mark.parametrize("address", ["https://host/v1?key=canary", "https://host/v1#x", "https://host/v1?", "https://host/#"])
+@pytest.mark.parametrize("address", ["https://host/v1?key=canary", "https://host/v1#x", "https://host?", "https://host/#"])
 def test_address_with_a_tail(address: str) -> None:
     """Paths are appended to an address, so it has no query; what is refused is not shown."""
     with pytest.raises(UserError, match=r"^base_url is an address without \? and #") as raised:

@@ -36,7 +36,9 @@ def _endpoint(monkeypatch: pytest.MonkeyPatch, url: str, key: str = _KEY) -> lis
     return asked
 
 
-def _body(monkeypatch: pytest.MonkeyPatch, messages: list[ModelMessage], settings: Any = None, **parameters: Any) -> Any:
+def _body(
+    monkeypatch: pytest.MonkeyPatch, messages: list[ModelMessage], settings: Any = None, **parameters: Any
+) -> Any:
     with FaultServer(say("200 OK", _ANSWER)) as server:
         _endpoint(monkeypatch, server.origin + "/v1")
         infer_model("local").request(messages, settings, ModelRequestParameters(**parameters))
