@@ -10,7 +10,6 @@ import datetime as dt
 import decimal
 import enum
 import pathlib
-import sys
 import types
 import typing
 import uuid
@@ -35,7 +34,7 @@ __all__ = [
 
 OBJECT_KINDS = frozenset({"attrs", "dataclass", "pydantic", "pydantic1", "typeddict"})
 
-_UNION_TYPES: tuple[Any, ...] = (Union, types.UnionType) if sys.version_info >= (3, 10) else (Union,)
+_UNION_TYPES: tuple[Any, ...] = (Union, getattr(types, "UnionType", Union))  # the second: `X | Y`, from 3.10 on
 _LEAVES: dict[Any, str] = {
     Any: "any",
     None: "none",
@@ -237,7 +236,8 @@ def _alias_value(alias: Any) -> Any:
     try:
         return alias.__value__
     except NameError as error:
-        raise UnsupportedType(f"the name {error.name!r} is not defined where it is evaluated") from error
+        name = getattr(error, "name", None) or str(error)  # 3.9 has the text alone
+        raise UnsupportedType(f"the name {name!r} is not defined where it is evaluated") from error
 
 
 def _special_name(tp: Any) -> str:

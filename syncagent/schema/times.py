@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from decimal import Decimal
 from typing import Any, Optional, Union
 
 from .errors import fail
@@ -98,7 +99,8 @@ def parse_timedelta(value: Any) -> dt.timedelta:
     found = _DURATION.fullmatch(value)
     if found and any(found.groups()[1:]):
         sign, *parts = found.groups()
-        numbers = [float(part.replace(",", ".")) if part else 0.0 for part in parts]
+        # Decimal, not float: a day and a millionth of a second is exactly that.
+        numbers = [Decimal(part.replace(",", ".")) if part else Decimal(0) for part in parts]
         total = sum(number * unit for number, unit in zip(numbers, _DURATION_SECONDS))
         return _duration(-total if sign == "-" else total, value)
     found = _DAYS_AND_CLOCK.fullmatch(value)
@@ -166,10 +168,12 @@ def _zone(offset: Optional[str]) -> Optional[dt.timezone]:
     return dt.timezone(dt.timedelta(minutes=-minutes if offset[0] == "-" else minutes)) if minutes else dt.timezone.utc
 
 
-def _duration(seconds: Union[int, float], value: Any) -> dt.timedelta:
+def _duration(seconds: Union[int, float, Decimal], value: Any) -> dt.timedelta:
     try:
         if not math.isfinite(seconds):
             raise OverflowError
+        if isinstance(seconds, Decimal):
+            return dt.timedelta(microseconds=round(seconds * 1_000_000))
         return dt.timedelta(seconds=seconds)
     except OverflowError:
         fail("time_delta_parsing", value, error="a duration has 999,999,999 days at most")

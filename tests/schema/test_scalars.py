@@ -287,3 +287,10 @@ def test_an_enum_of_tuples_is_read_from_arrays() -> None:
 def test_large_decimals_do_not_become_integers() -> None:
     """A Decimal of a billion digits is refused at once as an integer."""
     assert refusal(int, decimal.Decimal("1e999999"))[0] == "int_type"
+
+
+def test_durations_are_read_to_the_microsecond() -> None:
+    """A long duration keeps its microseconds: nothing goes through binary fractions."""
+    value = structurer(dt.timedelta).from_python("P99421DT0.000001S")
+
+    assert value == dt.timedelta(days=99_421, microseconds=1)
