@@ -87,7 +87,7 @@ _both = pytest.mark.parametrize("ask", [_ask, _stream], ids=["whole", "streamed"
 def test_requests_can_be_forbidden(ask: Callable[..., Any]) -> None:
     """Where requests are not allowed, none is sent."""
     with FaultServer(say("200 OK", _answer())) as server, override_allow_model_requests(False):
-        with pytest.raises(RuntimeError, match=r"^Model requests are not allowed, since ALLOW_MODEL_REQUESTS is False$"):
+        with pytest.raises(RuntimeError, match=r"^Model requests are not allowed, since ALLOW_MODEL"):
             ask(server)
         assert server.requests == []
 
@@ -247,7 +247,8 @@ class _Query(ChatWire):
 def test_query_and_headers_of_a_wire() -> None:
     """Method, path, query and headers are the wire's."""
     with FaultServer(say("200 OK", _answer())) as server:
-        response = WireModel("m", _Query(), OpenAIProvider(server.origin)).request(_ASKED, None, ModelRequestParameters())
+        model = WireModel("m", _Query(), OpenAIProvider(server.origin))
+        response = model.request(_ASKED, None, ModelRequestParameters())
         (request,) = server.requests
     assert (request.method, request.path, request.headers["x-api"]) == ("PUT", "/x?a=b+c", "1")
     assert (response.model_name, response.provider_name) == ("m", "openai")
@@ -350,10 +351,12 @@ def test_broken_after_the_end(last: list[bytes]) -> None:
     assert (response.parts, response.finish_reason) == ([TextPart("Hey.")], "stop")
 
 
-def test_deadline_after_the_end() -> None:
-    """A server that says no more after the end mark, and does not end, costs the deadline at most, not the answer."""
+def test_silence_after_the_end() -> None:
+    """A server that says no more after the end mark, and does not end, holds nobody up."""
     with FaultServer(chunked(*_HEY, _DONE, end=b"", then="hang")) as server:
-        assert _stream(server, deadline=Deadline(1)).parts == [TextPart("Hey.")]
+        before = time.monotonic()
+        assert _stream(server).parts == [TextPart("Hey.")]
+        assert time.monotonic() - before < 5
 
 
 def test_error_in_a_stream() -> None:
@@ -386,7 +389,8 @@ def test_answer_in_one_piece() -> None:
     call = {"id": "1", "function": {"name": "a", "arguments": "{}"}}
     body = json.loads(_answer(tool_calls=[call]))
     body.update(id="r1", model="m1", usage={"prompt_tokens": 3})
-    with FaultServer(say("200 OK", json.dumps(body).encode(), "Content-Type: application/json; charset=utf-8")) as server:
+    kind = "Content-Type: application/json; charset=utf-8"
+    with FaultServer(say("200 OK", json.dumps(body).encode(), kind)) as server:
         response = _stream(server)
     assert response.parts == [TextPart("Hey."), ToolCallPart("a", "{}", "1")]
     assert (response.model_name, response.provider_response_id, response.usage.request_tokens) == ("m1", "r1", 3)
