@@ -12,7 +12,7 @@ from typing_extensions import Concatenate, TypeVar
 
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
-from .messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, ModelMessage, UserContent
+from .messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, ModelMessage, UserContent
 from .plan import EndStrategy, PromptFunction, RunPlan, history_processor, prompt_function
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
 from .settings import ModelSettings, check_settings, merge_model_settings
@@ -65,7 +65,7 @@ class Override:
 
 NO_OVERRIDE = Override()
 _DEFAULT_LIMITS = UsageLimits()
-_CONTENT = (str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent)
+_CONTENT = (str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent, CachePoint)
 
 overrides: ContextVar[dict[int, Override]] = ContextVar("syncagentoverrides", default={})  # noqa: B039 -- never changed in place
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..messages import BinaryContent
+from ..messages import BinaryContent, CachePoint
 
 if TYPE_CHECKING:
     from ..messages import ModelMessage
@@ -72,4 +72,4 @@ def _media(item: Any) -> str:
         return item
     if isinstance(item, BinaryContent):
         return f"<{item.media_type}, {len(item.data):,} bytes>"
-    return f"<{item.url}>"
+    return "<cache point>" if isinstance(item, CachePoint) else f"<{item.url}>"

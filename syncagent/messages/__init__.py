@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Optional, Union
 
 from ..exceptions import UserError
-from ._content import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, UserContent
+from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, UserContent
 from ._events import (
     AgentRunResultEvent,
     AgentStreamEvent,
@@ -52,6 +52,7 @@ __all__ = [
     "AgentStreamEvent",
     "AudioUrl",
     "BinaryContent",
+    "CachePoint",
     "DocumentUrl",
     "FinalResultEvent",
     "FinishReason",

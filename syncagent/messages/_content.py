@@ -1,4 +1,4 @@
-"""What a user can say beside text: images, sounds, documents."""
+"""What a user can say beside text: images, sounds, documents, and where a cached prompt ends."""
 
 import mimetypes
 import os
@@ -6,7 +6,7 @@ from typing import Any, Literal, Optional, Union
 
 import attrs  # annotations are real objects here: converters read them from another module
 
-__all__ = ["AudioUrl", "BinaryContent", "DocumentUrl", "ImageUrl", "UserContent"]
+__all__ = ["AudioUrl", "BinaryContent", "CachePoint", "DocumentUrl", "ImageUrl", "UserContent"]
 
 
 @attrs.define
@@ -135,6 +135,21 @@ class BinaryContent:
         return _document_format(self.media_type)
 
 
+@attrs.define
+class CachePoint:
+    """
+    What was said up to here may be kept in the provider's prompt cache.
+
+    Providers that keep no such points, or set their own, are not told of it.
+
+    Args:
+        ttl: how long it is kept: five minutes or an hour from its last use.
+    """
+
+    ttl: Literal["5m", "1h"] = "5m"
+    kind: Literal["cache-point"] = "cache-point"
+
+
 def _read_limited(file: Any, max_bytes: int, name: str) -> bytes:
     data = file.read(max_bytes + 1)
     if isinstance(data, str):
@@ -195,5 +210,5 @@ def _document_format(media_type: str) -> str:
         raise ValueError(f"Unknown media type: {media_type}") from None
 
 
-UserContent = Union[str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent]
+UserContent = Union[str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent, CachePoint]
 """One item of what a user says."""

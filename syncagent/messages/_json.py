@@ -22,7 +22,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from ..jsonable import bytes_as_base64, dump_bytes, isoformat, to_jsonable
 from ..usage import Usage
-from ._content import AudioUrl, BinaryContent, DocumentUrl, ImageUrl
+from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl
 from ._parts import (
     FinishReason,
     ModelMessage,
@@ -48,7 +48,13 @@ _REQUEST_PARTS = {
     "retry-feedback": RetryPromptPart,  # the later name of the same part
 }
 _RESPONSE_PARTS = {"text": TextPart, "thinking": ThinkingPart, "tool-call": ToolCallPart, "opaque": OpaquePart}
-_CONTENT = {"image-url": ImageUrl, "audio-url": AudioUrl, "document-url": DocumentUrl, "binary": BinaryContent}
+_CONTENT = {
+    "image-url": ImageUrl,
+    "audio-url": AudioUrl,
+    "document-url": DocumentUrl,
+    "binary": BinaryContent,
+    "cache-point": CachePoint,
+}
 _MESSAGES = {"request": ModelRequest, "response": ModelResponse}
 
 # Fields that are written only where they are set: what the reference API of March 2025 did not have.

@@ -19,6 +19,7 @@ from ..jsonable import dump_str
 from ..messages import (
     AudioUrl,
     BinaryContent,
+    CachePoint,
     DocumentUrl,
     ImageUrl,
     ModelRequest,
@@ -176,7 +177,11 @@ def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
     content = part.content
     if isinstance(content, str):
         return '{"role":"user","content":' + quote(content) + "}"
-    items = [(_USER_CONTENT.get(item.__class__) or _by_base(_USER_CONTENT, item))(item) for item in content]
+    items = [
+        (_USER_CONTENT.get(item.__class__) or _by_base(_USER_CONTENT, item))(item)
+        for item in content
+        if item.__class__ is not CachePoint
+    ]
     return '{"role":"user","content":[' + ",".join(items) + "]}"
 
 
