@@ -370,16 +370,13 @@ def _tools(call: ModelCall, body: dict[str, str]) -> None:
         if "parallel_tool_calls" in settings:
             body["parallel_tool_calls"] = dump_str(settings["parallel_tool_calls"])
     length = quirks.get("max_length")
-    native = [dump_str(tool) for tool in parameters.native_tools]
-    body["tools"] = "[" + ",".join([*[_tool(tool, length) for tool in tools], *native]) + "]"
+    body["tools"] = dump_str([*[_tool(tool, length) for tool in tools], *parameters.native_tools])
 
 
-def _tool(tool: ToolDefinition, length: Optional[int]) -> str:
+def _tool(tool: ToolDefinition, length: Optional[int]) -> dict[str, Any]:
     schema = tool.parameters_json_schema if length is None else limit_strings(tool.parameters_json_schema, length)
-    return (
-        f'{{"type":"function","function":{{"name":{quote(tool.name)},"description":{quote(tool.description)},'
-        f'"parameters":{dump_str(schema)}}}}}'
-    )
+    function = {"name": tool.name, "description": tool.description, "parameters": schema}
+    return {"type": "function", "function": function}
 
 
 def _response_format(schema: Mapping[str, Any], call: ModelCall) -> str:

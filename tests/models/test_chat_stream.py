@@ -92,6 +92,7 @@ def test_tool_call() -> None:
     assert _events(
         _calls({"index": 0, "id": "1", "function": {"name": "a", "arguments": ""}}),
         _calls({"index": 0, "function": {"arguments": '{"x"'}}),
+        _calls({"index": 0, "function": {"arguments": ""}}),
         _calls({"index": 0, "function": {"arguments": ":1}"}}, {"index": 1, "id": "2", "function": {"name": "b"}}),
         _calls({"index": 1, "function": {"arguments": "{}"}}),
         _delta(finish_reason="tool_calls"),
