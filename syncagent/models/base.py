@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Optional, Protocol, Union
 
@@ -98,6 +99,23 @@ class Model(ABC):
         """What the model can do."""
         return ModelProfile()
 
+    def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Optional[ModelSettings] = None,
+        model_request_parameters: Optional[ModelRequestParameters] = None,
+    ) -> int:
+        """
+        Ask the provider how many tokens a request with these messages would send; nothing is generated.
+
+        The arguments are those of :meth:`request`.
+
+        Raises:
+            NotImplementedError: the provider cannot be asked for that.
+            ModelAPIError: the provider did not answer.
+        """
+        raise NotImplementedError(f"Counting tokens is not supported by this {self.__class__.__name__}")
+
     def check(self) -> None:  # noqa: B027 - most models need neither, so it is no abstract method
         """Raise what a request would raise for want of a key or a package; does nothing by default."""
 
@@ -142,7 +160,7 @@ class StreamedResponse:
         provider_name: Optional[str] = None,
         timestamp: Optional[dt.datetime] = None,
     ) -> None:
-        self._items = iter(items)
+        self._items: Iterator[Union[ModelResponseStreamEvent, ResponseInfo]] = iter(items)
         self._early: deque[ModelResponseStreamEvent] = deque()
         self._error: Optional[Exception] = None
         self._ended = False
@@ -173,6 +191,10 @@ class StreamedResponse:
                     return event
             self._ended = True
         raise StopIteration
+
+    def extend(self, items: Iterable[Union[ModelResponseStreamEvent, ResponseInfo]]) -> None:
+        """Read *items* once those before them have ended; they are not asked for anything sooner."""
+        self._items = chain(self._items, items)
 
     def begin(self) -> None:
         """

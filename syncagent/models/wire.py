@@ -8,7 +8,7 @@ stream's frames back. It knows no HTTP client, no clock, no environment and no r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Protocol, Union, runtime_checkable
 
 from ..usage import Usage
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..transport.sse import Frame
     from .profiles import ModelProfile
 
-__all__ = ["ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
+__all__ = ["CountingWire", "ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
 
 ErrorKind = Literal["auth", "not_found", "rate_limit", "quota", "overloaded", "context_too_long", "response"]
 
@@ -126,4 +126,17 @@ class Wire(Protocol):
 
     def decode_error(self, status: int, body: object) -> ErrorInfo:
         """What an error body says; a body of any shape is fine."""
+        ...
+
+
+@runtime_checkable
+class CountingWire(Protocol):
+    """What a wire has beside its mapping where its API counts the tokens of a request without answering it."""
+
+    def encode_count(self, call: ModelCall) -> WireRequest:
+        """The request for the count; raises as :meth:`Wire.encode`."""
+        ...
+
+    def decode_count(self, body: Mapping[str, Any]) -> int:
+        """The tokens, cached ones included; raises ``ValueError`` naming the field for a body of another shape."""
         ...

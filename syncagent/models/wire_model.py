@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
@@ -19,19 +19,20 @@ from ..exceptions import (
 )
 from ..messages import PartStartEvent
 from ..settings import merge_model_settings
+from ..tools import ModelRequestParameters
 from ..transport import Frame, HttpRequest, sse_frames
 from ..transport.answers import parse_json, redact
 from . import check_allow_model_requests
 from .base import Model, StreamedResponse
 from .profiles import ModelProfile, infer_profile
-from .wire import ModelCall, ResponseInfo, Wire
+from .wire import CountingWire, ModelCall, ResponseInfo, Wire
 
 if TYPE_CHECKING:
     from ..messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
     from ..providers.base import Provider
     from ..settings import ModelSettings
-    from ..tools import ModelRequestParameters
     from ..transport import HttpResponse, HttpStream
+    from .wire import WireRequest
 
 __all__ = ["WireModel"]
 
@@ -164,6 +165,33 @@ class WireModel(Model):
             reading = _Reading(self, request, http, accept)
             yield reading.response
 
+    def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Optional[ModelSettings] = None,
+        model_request_parameters: Optional[ModelRequestParameters] = None,
+    ) -> int:
+        """
+        Ask the provider how many tokens a request with these messages would send; nothing is generated.
+
+        Raises:
+            NotImplementedError: the provider cannot be asked for that.
+            ModelAPIError, DeadlineExceeded, RunCancelled, UserError: as :meth:`request`.
+        """
+        wire = self._wire
+        if not isinstance(wire, CountingWire):
+            return super().count_tokens(messages, model_settings, model_request_parameters)
+        check_allow_model_requests()
+        parameters = model_request_parameters or ModelRequestParameters()
+        settings = merge_model_settings(self._settings, model_settings) or {}
+        request = self._encode(messages, settings, parameters, stream=False, encode=wire.encode_count)
+        answer = self._provider.transport.send(request, parameters.deadline)
+        body = answer.json()
+        try:
+            return wire.decode_count(body)
+        except _MISREAD as error:
+            raise self.unreadable(error, request, answer) from (None if isinstance(error, ValueError) else error)
+
     def _encode(
         self,
         messages: list[ModelMessage],
@@ -171,10 +199,11 @@ class WireModel(Model):
         parameters: ModelRequestParameters,
         *,
         stream: bool,
+        encode: Optional[Callable[[ModelCall], WireRequest]] = None,
     ) -> HttpRequest:
         provider = self._provider
         target = provider.target(self._model_name, parameters.deadline)
-        wired = self._wire.encode(
+        wired = (encode or self._wire.encode)(
             ModelCall(
                 target.model_name,
                 messages,

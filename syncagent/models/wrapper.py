@@ -88,6 +88,15 @@ class WrapperModel(Model):
         """Raise what a request of the wrapped model would raise for want of a key or a package."""
         self.wrapped.check()
 
+    def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Optional[ModelSettings] = None,
+        model_request_parameters: Optional[ModelRequestParameters] = None,
+    ) -> int:
+        """Let the wrapped model's provider count."""
+        return self.wrapped.count_tokens(messages, model_settings, model_request_parameters)
+
     def __getattr__(self, name: str) -> Any:
         # Copying and unpickling ask for special methods, and that before there is a wrapped model.
         if name == "wrapped" or (name.startswith("__") and name.endswith("__")):
