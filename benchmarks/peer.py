@@ -2,7 +2,8 @@
 A chat server on loopback, in a process of its own, that costs the measured one as little as it can.
 
 The path says what it answers: ``plain`` text, ``tools`` (two calls, then text), ``typed`` (a call of the result
-tool), ``tag`` (the last word of the prompt), ``slow`` (plain, after 50 ms).
+tool), ``tag`` (the last word of the prompt), ``slow`` (plain, after 50 ms). Streams say how many events they have:
+``text-2000``, ``call-2000`` (the result tool's arguments in pieces), and ``large-100`` (megabytes, a kilobyte each).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, Optional
 
 __all__ = ["peer"]
 
@@ -73,7 +75,47 @@ TYPED = _reply(
 )
 
 
+def _chunk(delta: dict[str, Any], finish_reason: Optional[str] = None) -> bytes:
+    """One event of about 200 bytes, in an HTTP chunk of its own, as servers send them."""
+    event = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "loopback",
+        "system_fingerprint": "fp_0123456789",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
+    }
+    return _framed(json.dumps(event, separators=(",", ":")).encode())
+
+
+def _framed(event: bytes) -> bytes:
+    data = b"data: " + event + b"\n\n"
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@lru_cache(maxsize=4)
+def _stream(kind: bytes, size: int) -> bytes:
+    if kind == b"call":
+        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "final_result", "arguments": ""}}
+        text = json.dumps({"lines": [f"line {number}" for number in range(size)]})
+        width = -(-len(text) // size)
+        pieces = [text[start : start + width] for start in range(0, len(text), width)]
+        chunks = [_chunk({"tool_calls": [call]})]
+        chunks += [_chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}) for piece in pieces]
+    elif kind == b"large":
+        chunks = [_chunk({"role": "assistant", "content": ""})] + [_chunk({"content": "x" * 1000})] * (size * 1000)
+    else:
+        chunks = [_chunk({"role": "assistant", "content": ""})]
+        chunks += [_chunk({"content": f" word{number % 100}"}) for number in range(size)]
+    head = b"HTTP/1.1 200 OK\r\n" + _HEADERS.replace(b"application/json", b"text/event-stream")
+    end = [_chunk({}, "tool_calls" if kind == b"call" else "stop"), _framed(b"[DONE]"), b"0\r\n\r\n"]
+    return b"".join([head, b"Transfer-Encoding: chunked\r\n\r\n", *chunks, *end])
+
+
 def _answer(path: bytes, body: bytes) -> bytes:
+    streamed = re.match(rb"/(text|call|large)-(\d+)/", path)
+    if streamed:
+        return _stream(streamed[1], int(streamed[2]))
     if b"/tools/" in path:
         return PLAIN if b'"role":"tool"' in body or b'"role": "tool"' in body else CALLS
     if b"/typed/" in path:

@@ -83,6 +83,8 @@ class HttpStream:
             DeadlineExceeded, RunCancelled: the run has to stop.
         """
         body = self._body
+        if self.until is not None and time.monotonic() >= self.until:
+            return self._pause()  # also where there is more: a fast server must not keep its reader
         failure: Optional[Exception] = None
         data: Optional[bytes] = b""
         going = False
@@ -103,13 +105,16 @@ class HttpStream:
         if self._closed:
             raise RunCancelled("The stream was closed while it was read.")
         if data is None:
-            # Only once: whoever reads on without looking here waits as if there were no limit.
-            self.until = None
-            self.paused = True
-            return b""
+            return self._pause()
         if failure is not None:
             self._fail(failure)
         raise StopIteration
+
+    def _pause(self) -> bytes:
+        # Only once: whoever reads on without looking here waits as if there were no limit.
+        self.until = None
+        self.paused = True
+        return b""
 
     @property
     def content_type(self) -> str:
