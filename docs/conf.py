@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -66,7 +67,17 @@ def _not_a_type(app: Sphinx, what: str, name: str, obj: object, options: object,
         lines[:0] = ["..", ""]  # an empty comment: what is looked at for a type has no colon then
 
 
+def _analyze_without_overloads(analyzer: ModuleAnalyzer) -> None:
+    """Show the signature that spells its keywords out; the overloads are what type checkers need."""
+    _analyze(analyzer)
+    analyzer.overloads.clear()
+
+
+_analyze = ModuleAnalyzer.analyze
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    ModuleAnalyzer.analyze = _analyze_without_overloads  # type: ignore[method-assign] # there is no option for it
     app.connect("autodoc-process-docstring", _not_a_type, priority=400)  # before napoleon's, at 500
     app.connect("missing-reference", _in_signature)

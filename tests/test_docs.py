@@ -10,11 +10,12 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 import syncagent
-from syncagent import exceptions, models
+from syncagent import exceptions, messages, models
 from syncagent.cli import main
 from syncagent.local.catalog import CATALOG, DEFAULT
 from syncagent.providers.table import ROWS, UNBUILT
@@ -179,6 +180,33 @@ def test_every_page_is_in_the_contents() -> None:
                 entries = [line.strip() for line in block.code.splitlines() if line.strip()[:1] not in ("", ":")]
                 listed |= {(page.parent / f"{entry.split('<')[-1].rstrip('>')}.md").resolve() for entry in entries}
     assert {path for path in PAGES if (ROOT / "docs") in path.parents} <= listed
+
+
+# ---------------------------------------------------------------- the reference
+
+
+def _documented() -> Iterator[object]:
+    """The objects that the reference pages hand to autodoc."""
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for block in blocks(page.read_text(encoding="utf-8")):
+            for directive in re.split(r"^(?=\.\. )", block.code, flags=re.MULTILINE):
+                match = re.match(r"\.\. auto(module|class|function|data):: (\S+)", directive)
+                if match is None:
+                    continue
+                found = _resolve(match[2])
+                yield found
+                if match[1] == "module" and ":no-members:" not in directive:
+                    excluded = re.findall(r"\w+", "".join(re.findall(r":exclude-members:(.*)", directive)))
+                    yield from (getattr(found, name) for name in getattr(found, "__all__", ()) if name not in excluded)
+
+
+def test_the_reference_is_complete() -> None:
+    """Each public class and function of the package's top, and each class of messages, has its place."""
+    documented = {id(value) for value in _documented()}
+    public = {name: getattr(syncagent, name) for name in syncagent.__all__}
+    public.update({name: getattr(messages, name) for name in messages.__all__ if name[0].isupper()})
+    things = {name: value for name, value in public.items() if isinstance(value, (type, FunctionType))}
+    assert [name for name, value in things.items() if id(value) not in documented] == []
 
 
 # ---------------------------------------------------------------- tables
