@@ -23,8 +23,8 @@ from typing import Any, Optional
 
 import attrs
 import requests
-
 from peer import peer
+
 from syncagent import Agent
 from syncagent.models.openai import OpenAIModel
 from syncagent.providers.openai import OpenAIProvider
@@ -91,7 +91,7 @@ def chunks(address: str, rounds: int) -> None:
         "stream_text(delta=True)": lambda: through(streaming, 0.1),
         "  debounce_by=None": lambda: through(streaming, None),
     }
-    assert len({way() for way in ways.values()}) == 1, "the ways read different texts"  # noqa: S101 - a benchmark
+    assert len({way() for way in ways.values()}) == 1, "the ways read different texts"
     figures: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -128,7 +128,7 @@ def memory(address: str) -> None:
         with agent(address, f"large-{MEGABYTES}").run_stream("Go on.") as result:
             for text in result.stream_text(delta=True):
                 size += len(text)
-            assert len(result.get_data()) == size == MEGABYTES * 1_000_000  # noqa: S101 - a benchmark
+            assert len(result.get_data()) == size == MEGABYTES * 1_000_000
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         print(f"{size / 1e6:.0f} MB of text: the peak of memory grew by {grown / 1e6:.0f} MB   {grown / size:5.2f} x")
         sys.stdout.flush()
