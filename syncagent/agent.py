@@ -205,7 +205,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             AgentRunError: the run failed; its subclasses say how. What a tool raises comes as it is.
         """
         if infer_name and self.name is None:
-            self._infer_name(sys._getframe(1))
+            self._infer_name(1)
         options = RunOptions(
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
@@ -248,7 +248,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         import asyncio
 
         if infer_name and self.name is None:
-            self._infer_name(sys._getframe(1))
+            self._infer_name(1)
         # A deadline of its own below the caller's: cancelling this task must not stop the caller's other runs.
         own = Deadline(parent=resolve_deadline(deadline, self._default_deadline()))
         options = RunOptions(
@@ -296,7 +296,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         Arguments and errors are those of :meth:`run_sync`.
         """
         if infer_name and self.name is None:
-            self._infer_name(sys._getframe(2))
+            self._infer_name(2)
         options = RunOptions(
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
@@ -344,7 +344,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         cannot be asked for again, as ``run_sync`` does. Arguments and errors are those of :meth:`run_sync`.
         """
         if infer_name and self.name is None:
-            self._infer_name(sys._getframe(2))
+            self._infer_name(2)
         options = RunOptions(
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
@@ -399,7 +399,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
                 tool runs, there is none: give ``Deadline(cancelled=...)`` for that.
         """
         if infer_name and self.name is None:
-            self._infer_name(sys._getframe(1))
+            self._infer_name(1)
         if heartbeat is not None and not heartbeat > 0:
             raise UserError(f"heartbeat is a positive number of seconds, or None; got {heartbeat!r}.")
         options = RunOptions(
@@ -442,12 +442,16 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         plan = self._plan(options)
         return AgentRun(plan, run_state(check_history(options.message_history), options.usage), self._converter)
 
-    def _infer_name(self, frame: Optional[FrameType]) -> None:
-        """Take the name of the caller's variable that holds this very agent, if there is one."""
+    def _infer_name(self, levels: int) -> None:
+        """Take the name of the variable that holds this very agent, if there is one, *levels* above the method."""
+        frame: Optional[FrameType] = sys._getframe(1)
+        for _ in range(levels):
+            if frame is not None:
+                frame = frame.f_back
         if frame is None:
-            return
+            return  # the first function of a thread or greenlet
         for variables in (frame.f_locals, frame.f_globals):
-            for name, value in variables.items():
+            for name, value in list(variables.items()):  # other threads may add variables
                 if value is self:
                     self.name = name
                     return

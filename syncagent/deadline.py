@@ -124,7 +124,7 @@ class Deadline:
             RunCancelled: it was cancelled; comes before the deadline where both are true.
             DeadlineExceeded: the time is over.
         """
-        if self._flag or (self._parent is not None and self._parent.cancelled):
+        if self._flag or (self._parent is not None and self.cancelled):
             raise RunCancelled("The run was cancelled.")
         if self._callable is not None or self._parent is not None:
             self._ask()
@@ -154,32 +154,32 @@ class Deadline:
         Raises:
             RunCancelled: it was cancelled already.
         """
-        deadline: Optional[Deadline] = self
-        while deadline is not None:
-            deadline._sockets[id(sock)] = sock
-            deadline = deadline._parent
+        self._keep(sock)
         if self.cancelled:  # set between the caller's last look and the attaching
             self.detach(sock)
             raise RunCancelled("The run was cancelled.")
 
+    def _keep(self, sock: Any) -> None:
+        self._sockets[id(sock)] = sock
+        if self._parent is not None:
+            self._parent._keep(sock)
+
     def detach(self, sock: Any) -> None:
         """Forget *sock*; it goes back to its pool or was closed."""
-        deadline: Optional[Deadline] = self
-        while deadline is not None:
-            deadline._sockets.pop(id(sock), None)
-            deadline = deadline._parent
+        self._sockets.pop(id(sock), None)
+        if self._parent is not None:
+            self._parent.detach(sock)
 
     def _ask(self) -> None:
-        deadline: Optional[Deadline] = self
-        while deadline is not None:
-            if deadline._callable is not None:
-                now = time.monotonic()
-                if now - deadline._asked >= _ASK_EVERY:
-                    deadline._asked = now
-                    if deadline._callable():
-                        deadline.cancel()
-                        raise RunCancelled("The run was cancelled.")
-            deadline = deadline._parent
+        if self._callable is not None:
+            now = time.monotonic()
+            if now - self._asked >= _ASK_EVERY:
+                self._asked = now
+                if self._callable():
+                    self.cancel()
+                    raise RunCancelled("The run was cancelled.")
+        if self._parent is not None:
+            self._parent._ask()
 
 
 current_deadline: ContextVar[Optional[Deadline]] = ContextVar("syncagent_deadline", default=None)
@@ -240,13 +240,13 @@ class _Both(Deadline):
     def polls(self) -> bool:
         return self._own.polls or super().polls
 
-    def check(self, least: float = 0.0) -> None:
-        self._own.check(least)
-        super().check(least)
+    def _ask(self) -> None:
+        self._own._ask()
+        super()._ask()
 
-    def attach(self, sock: Any) -> None:
-        self._own.attach(sock)
-        super().attach(sock)
+    def _keep(self, sock: Any) -> None:
+        self._own._keep(sock)
+        super()._keep(sock)
 
     def detach(self, sock: Any) -> None:
         self._own.detach(sock)

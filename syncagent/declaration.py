@@ -157,7 +157,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self._tools: dict[str, Tool[AgentDepsT]] = {}
         self._tool_set = _ToolSet({}, [], False)
         for tool in _items("tools", tools):
-            self._register_tool(tool if isinstance(tool, Tool) else Tool(tool))
+            self._register_tool(tool if isinstance(tool, Tool) else Tool(tool, max_retries=self._retries))
 
     def __repr__(self) -> str:
         return (
@@ -283,7 +283,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
                 Tool(
                     function,
                     takes_ctx=takes_ctx,
-                    max_retries=retries,
+                    max_retries=self._retries if retries is None else retries,
                     name=name,
                     prepare=prepare,
                     docstring_format=docstring_format,

@@ -303,10 +303,8 @@ def history_processor(function: Any) -> Callable[[list[ModelMessage], RunContext
 
 def _insert_system_parts(messages: list[ModelMessage], texts: list[str]) -> None:
     """Put *texts* behind the system parts of the first request, in a message of our own."""
-    for index, message in enumerate(messages):
-        if isinstance(message, ModelRequest):
-            places = [i for i, part in enumerate(message.parts) if isinstance(part, SystemPromptPart)]
-            place = places[-1] + 1 if places else 0
-            added = [SystemPromptPart(text) for text in texts]
-            messages[index] = ModelRequest([*message.parts[:place], *added, *message.parts[place:]])
-            return
+    index, first = next((i, each) for i, each in enumerate(messages) if isinstance(each, ModelRequest))
+    places = [i for i, part in enumerate(first.parts) if isinstance(part, SystemPromptPart)]
+    place = places[-1] + 1 if places else 0
+    added = [SystemPromptPart(text) for text in texts]
+    messages[index] = ModelRequest([*first.parts[:place], *added, *first.parts[place:]])

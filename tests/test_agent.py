@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import inspect
 import os
 import subprocess
 import sys
+import threading
 from typing import Any, Union
 
 import pytest
@@ -439,3 +441,19 @@ def test_a_prompt_may_be_a_sequence() -> None:
     part = model.asked[0].messages[0].parts[0]
     assert isinstance(part, UserPromptPart)
     assert part.content is prompt
+
+
+def test_a_run_may_be_the_first_function_of_a_thread() -> None:
+    """Where nobody called the run, as at the bottom of a thread, it has no variable to be named by."""
+    agent, done = Agent(TestModel()), threading.Event()
+    agent.result_validator(lambda data: done.set() or data)
+    _thread.start_new_thread(agent.run_sync, ("Hi",))
+    assert done.wait(10)
+    assert agent.name is None
+
+
+def test_a_run_may_be_a_greenlet() -> None:
+    """gevent.spawn(agent.run_sync, prompt) runs, without a name as well."""
+    gevent = pytest.importorskip("gevent")
+    agent = Agent(TestModel())
+    assert gevent.spawn(agent.run_sync, "Hi").get().data == "success (no tool calls)"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 
 from syncagent import Deadline, capture_run_messages
 from syncagent.agent import Agent
-from syncagent.deadline import current_deadline
+from syncagent.deadline import current_deadline, deadline_scope, resolve_deadline
 from syncagent.exceptions import DeadlineExceeded, RunCancelled, UserError
 from syncagent.messages import ModelMessage
 from syncagent.tools import RunContext, ToolDefinition
@@ -223,3 +224,58 @@ def test_run_sync_inside_a_running_loop() -> None:
         return Agent(Scripted("x")).run_sync("Hi").data
 
     assert asyncio.run(main()) == "x"
+
+
+@pytest.mark.parametrize("innermost", [None, 5, Deadline()])
+def test_a_deadline_of_the_middle_run_holds_inside(innermost: Any) -> None:
+    """Runs three deep: cancelling the middle one's own deadline, or its callable, stops the innermost."""
+    stop = False
+
+    def outer_run(own: Deadline, cancel: Callable[[], None]) -> None:
+        outer, middle = Agent(Scripted(call("ask"))), Agent(Scripted(call("ask")))
+
+        @middle.tool_plain(name="ask")
+        def ask_innermost() -> str:
+            cancel()
+            return Agent(Scripted("x")).run_sync("Innermost", deadline=innermost).data
+
+        @outer.tool_plain(name="ask")
+        def ask_middle() -> str:
+            return middle.run_sync("Middle", deadline=own).data
+
+        with pytest.raises(RunCancelled) as caught:
+            outer.run_sync("Outer", deadline=30)
+        assert caught.value.messages is not None
+        assert said(caught.value.messages[0]) == [("user-prompt", "Innermost")]
+
+    plain = Deadline()
+    outer_run(plain, plain.cancel)
+    asked = Deadline(cancelled=lambda: stop)
+    asked._asked = float("-inf")
+
+    def press() -> None:
+        nonlocal stop
+        stop, asked._asked = True, float("-inf")  # as if half a second had passed
+
+    outer_run(asked, press)
+
+
+def test_sockets_wake_with_every_deadline_above() -> None:
+    """A socket that a run reads from is shut down by whoever cancels: the run, its own deadline, an outer one."""
+    for cancelling in ("inner", "own", "outer"):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            outer, own = Deadline(30), Deadline(30)
+            with deadline_scope(outer):
+                both = resolve_deadline(own)
+            inner = Deadline(parent=both)
+            inner.attach(ours)
+            {"inner": inner, "own": own, "outer": outer}[cancelling].cancel()
+            assert ours.recv(1) == b""
+            assert inner.cancelled
+            with pytest.raises(RunCancelled):
+                inner.check()
+            inner.detach(ours)
+            with pytest.raises(RunCancelled):
+                inner.attach(ours)
+            assert not (outer._sockets or own._sockets or both._sockets or inner._sockets)
