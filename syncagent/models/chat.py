@@ -47,7 +47,7 @@ __all__ = ["QUIRKS", "ChatWire", "decode", "decode_error", "decode_stream", "enc
 
 QUIRKS: dict[str, str] = {
     "error_kinds": "texts of error messages, each with the kind of error that it means",
-    "json_args": "True where the arguments of past calls have to be JSON: broken ones go back inside an object",
+    "json_args": "True where the arguments of past calls have to be JSON: broken ones go back as an empty object",
     "keep": "names of fields of an answer's message that are kept as an OpaquePart and sent back",
     "max_length": "the maxLength of strings in schemas that have none",
     "max_tokens": "the body's key for max_tokens",
@@ -268,7 +268,7 @@ def _tool_call(part: ToolCallPart, gathered: _Assistant, call: ModelCall) -> Non
         try:
             part.args_as_dict()
         except (ValueError, RecursionError):
-            args = dump_str({"invalid_json": args})
+            args = ""  # a small model would copy any words put in its mouth
     gathered.calls.append(
         f'{{"id":{_call_id(part)},"type":"function","function":{{"name":{quote(part.tool_name)},'
         f'"arguments":{quote(args if args.strip() else "{}")}}}}}'
