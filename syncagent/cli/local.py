@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,11 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _say(endpoint: Endpoint) -> None:
-    """What other processes need; the key is shown, since there is no other way to learn a random one."""
-    variable = "set" if sys.platform == "win32" else "export"
+    """What other processes need; a random key is shown, since there is no other way to learn it."""
+    verb = "set" if sys.platform == "win32" else "export"
+    own = os.environ.get("SYNCAGENT_LOCAL_KEY") == endpoint.api_key
     write(
         f"{endpoint.model_name} is served at {endpoint.base_url} until Ctrl-C. For the processes that use it:\n"
-        f"  {variable} SYNCAGENT_LOCAL_URL={endpoint.base_url}\n"
-        f"  {variable} SYNCAGENT_LOCAL_KEY={endpoint.api_key}"
+        f"  {verb} SYNCAGENT_LOCAL_URL={endpoint.base_url}\n"
+        f"  {verb} SYNCAGENT_LOCAL_KEY={'...  # the one that is set here' if own else endpoint.api_key}"
     )

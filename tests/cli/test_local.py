@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import syncagent
+from syncagent import UserError
 from syncagent.cli import main
+from syncagent.local import Endpoint
 
 ROOT = Path(syncagent.__file__).parents[1]
 FAKE = ROOT / "tests" / "local" / "fake"
@@ -52,6 +55,25 @@ def test_forbidden(
         "error: SYNCAGENT_LOCAL=off forbids to fetch the model qwen2.5-coder-0.5b. Unset it, set SYNCAGENT_LOCAL_URL "
         "to a server that runs already, or name another model.\n",
     )
+
+
+def test_key_of_ones_own_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key that was given is known already, and stays out of what may be a log."""
+    monkeypatch.setenv("SYNCAGENT_LOCAL_KEY", "canary")
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    def serve(name: str, *, ready: Callable[[Endpoint], None], **settings: object) -> None:
+        ready(Endpoint("http://127.0.0.1:8080/v1", "canary", "tiny"))
+        raise UserError("The local model's server ended by itself, with code 1.")
+
+    monkeypatch.setattr("syncagent.local.serve", serve)
+    assert main(["local", "serve"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:] == [
+        "  set SYNCAGENT_LOCAL_URL=http://127.0.0.1:8080/v1",
+        "  set SYNCAGENT_LOCAL_KEY=...  # the one that is set here",
+    ]
+    assert err == "error: The local model's server ended by itself, with code 1.\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
