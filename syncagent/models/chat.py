@@ -36,6 +36,7 @@ from ..messages import (
 from ._chat_answer import NO_QUIRKS, decode, decode_error
 from ._chat_stream import decode_stream
 from ._schemas import limit_strings, strict_schema
+from ._tables import by_base
 from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _messages(call: ModelCall) -> list[str]:
             parts = message.parts
             if len(parts) == 1:
                 part = parts[0]
-                add((_REQUEST_PARTS.get(part.__class__) or _by_base(_REQUEST_PARTS, part))(part, call))
+                add((_REQUEST_PARTS.get(part.__class__) or by_base(_REQUEST_PARTS, part))(part, call))
             else:
                 frames += _several(message, call)
         else:
@@ -160,7 +161,7 @@ def _messages(call: ModelCall) -> list[str]:
 def _several(message: ModelRequest, call: ModelCall) -> list[str]:
     """The API wants the answers to tool calls right after them, before anything else that was said."""
     frames = [
-        (_REQUEST_PARTS.get(part.__class__) or _by_base(_REQUEST_PARTS, part))(part, call) for part in message.parts
+        (_REQUEST_PARTS.get(part.__class__) or by_base(_REQUEST_PARTS, part))(part, call) for part in message.parts
     ]
     return sorted(frames, key=_after_tools)
 
@@ -178,7 +179,7 @@ def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
     if isinstance(content, str):
         return '{"role":"user","content":' + quote(content) + "}"
     items = [
-        (_USER_CONTENT.get(item.__class__) or _by_base(_USER_CONTENT, item))(item)
+        (_USER_CONTENT.get(item.__class__) or by_base(_USER_CONTENT, item))(item)
         for item in content
         if item.__class__ is not CachePoint
     ]
@@ -224,7 +225,7 @@ def _response(message: ModelResponse, call: ModelCall) -> Optional[str]:
         return '{"role":"assistant","content":' + quote(parts[0].content) + "}"  # type: ignore[union-attr] # it is text
     gathered = _Assistant()
     for part in parts:
-        (_RESPONSE_PARTS.get(part.__class__) or _by_base(_RESPONSE_PARTS, part))(part, gathered, call)
+        (_RESPONSE_PARTS.get(part.__class__) or by_base(_RESPONSE_PARTS, part))(part, gathered, call)
     return gathered.frame(call)
 
 
@@ -333,15 +334,6 @@ _USER_CONTENT: dict[type, Callable[[Any], str]] = {
     AudioUrl: _address,
     DocumentUrl: _address,
 }
-
-
-def _by_base(table: Mapping[type, Callable[..., Any]], value: object) -> Callable[..., Any]:
-    """The function of the first base class that is in the table: a user may derive from a part."""
-    for base in type(value).__mro__:
-        if base in table:
-            return table[base]
-    known = ", ".join(cls.__name__ for cls in table)
-    raise UserError(f"A message holds {type(value).__name__}, where one of {known} is expected.")
 
 
 # --- tools and settings ----------------------------------------------------------------------------
