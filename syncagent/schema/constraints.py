@@ -15,7 +15,14 @@ from typing import Any, Optional
 
 from .errors import Invalid, Problem, expected_list
 
-__all__ = ["Check", "Constraints", "constraint_check", "constrain_schema", "plain_json", "read_constraints"]
+__all__ = [
+    "Check",
+    "Constraints",
+    "constrain_schema",
+    "constraint_check",
+    "plain_json",
+    "read_constraints",
+]
 
 Check = Callable[[Any], None]
 
