@@ -121,6 +121,12 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
     def _check_usage(self, usage: Usage) -> None:
         self._plan.usage_limits.check_tokens(self._state.usage + usage)
 
+    def final_ahead(self) -> Sequence[_Event]:
+        """The event that says final, where it is the next one: it belongs to the part before it."""
+        if self._ahead and type(self._ahead[0]) is FinalResultEvent:
+            return [self._ahead.popleft()]
+        return ()
+
     def may_be_final(self) -> bool:
         """Read on to the first part that could be final; False where the response has none."""
         ahead: deque[_Event] = deque()
@@ -201,8 +207,8 @@ def debounced(stream: AgentStream[Any, Any], seconds: Optional[float]) -> Iterat
     No thread: where the next event does not come in time, the model's connection says so.
     """
     if not seconds:
-        for event in stream:
-            yield [event]
+        while event := stream.next_event():
+            yield [event, *stream.final_ahead()]
         return
     due = 0.0
     while group := stream.gather(due):
