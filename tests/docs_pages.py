@@ -1,5 +1,5 @@
 """
-The Markdown of README.md and docs/, taken apart for the tests that hold it true.
+The Markdown of the repository, README.md and docs/ above all, taken apart for the tests that hold it true.
 
 A fenced block in a page is code to be run, unless the comment ``<!-- not run: REASON -->`` stands right before it.
 A comment ``<!-- table: NAME -->`` names the table that follows, so that a test can compare it with the code.
@@ -17,7 +17,7 @@ __all__ = ["PAGES", "ROOT", "Block", "anchors", "blocks", "inline_code", "links"
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path
-    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"))
+    for path in (*ROOT.glob("*.md"), *(ROOT / ".github").glob("*.md"), *(ROOT / "docs").rglob("*.md"))
     if "_build" not in path.parts
 )
 

@@ -20,6 +20,7 @@ from syncagent.cli import main
 from syncagent.local.catalog import CATALOG, DEFAULT
 from syncagent.providers.table import ROWS, UNBUILT
 from syncagent.settings import ModelSettings
+from tests import shared_folder
 from tests.docs_pages import PAGES, ROOT, Block, anchors, blocks, inline_code, links, page_name, table
 
 _PACKAGE = Path(syncagent.__file__).resolve().parent
@@ -138,6 +139,16 @@ def test_files_in_the_text_exist(page: Path) -> None:
     said = "\n".join([*inline_code(text), *commands])
     named = re.findall(r"(?:benchmarks|examples|tests|syncagent)/[\w/]+\.py", said)
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["run", "test"])
+def test_the_first_commands_are_one_line_each(name: str) -> None:
+    """A newcomer copies one line to run the main job, and one to run the tests."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = text.splitlines().index(f"<!-- {name} -->") + 3
+    (block,) = (block for block in blocks(text) if block.line == line)
+    assert block.language == "sh" and block.code.count("\n") == 1
+    assert block.code.startswith("python -m venv ")
 
 
 @pytest.mark.parametrize("name", _MODULES)
@@ -287,6 +298,7 @@ def test_environment_table() -> None:
 def test_variables_in_the_text_exist(page: Path) -> None:
     """A ``SYNCAGENT_`` variable that a page names is one that the package or its tests read."""
     known = {_code(row[0]) for row in table(_docs("reference/environment.md"), "environment")}
+    known |= set(re.findall(r"\bSYNCAGENT_[A-Z_]+\b", Path(shared_folder.__file__).read_text(encoding="utf-8")))
     assert set(re.findall(r"\bSYNCAGENT_[A-Z_]+\b", page.read_text(encoding="utf-8"))) <= known
 
 
