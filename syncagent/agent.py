@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .tools import ResultMode, SystemPromptFunc, Tool, ToolFuncEither
 
     _DepsT = TypeVar("_DepsT")
+    _OwnDepsT = TypeVar("_OwnDepsT", default=None)  # a self type may not name the class's own variable
     _Instructions = Union[str, SystemPromptFunc[_DepsT]]
 
     class AgentKeywords(TypedDict, Generic[_DepsT], total=False):
@@ -144,12 +145,12 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
 
         @overload
         def __init__(
-            self: Agent[AgentDepsT, Any],
+            self: Agent[_OwnDepsT, Any],
             model: Union[Model, str, None] = None,
             *,
             result_type: Any = ...,
             output_type: Any = ...,
-            **options: Unpack[AgentKeywords[AgentDepsT]],
+            **options: Unpack[AgentKeywords[_OwnDepsT]],
         ) -> None: ...
 
         def __init__(self, *arguments: Any, **options: Any) -> None: ...

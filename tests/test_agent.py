@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import copy
 import inspect
 import os
 import subprocess
@@ -457,3 +458,28 @@ def test_a_run_may_be_a_greenlet() -> None:
     gevent = pytest.importorskip("gevent")
     agent = Agent(TestModel())
     assert gevent.spawn(agent.run_sync, "Hi").get().data == "success (no tool calls)"
+
+
+def test_a_run_changes_nothing_in_its_agent() -> None:
+    """An agent is a declaration: apart from its name, inferred once, everything in it is as before the run."""
+    agent: Agent[Any, int] = Agent(
+        Scripted(call("count", "1", number="x"), call("count", "2", number=1), call("final_result", response=1)),
+        result_type=int, system_prompt="p", instructions="i", model_settings={"seed": 1}, name="a",
+    )  # fmt: skip
+
+    @agent.tool
+    def count(ctx: RunContext[Any], number: int) -> int:
+        return number
+
+    agent.system_prompt(dynamic=True)(lambda ctx: str(ctx.deps))
+    agent._tools_of_now()  # made at the first run, and the same for all that follow
+
+    def state() -> dict[str, Any]:
+        others = ("model", "_result_schema")  # the model counts requests; the schema compiles once, for all runs
+        shallow = {name: copy.copy(value) for name, value in vars(agent).items() if name not in others}
+        return {**shallow, "settings": dict(agent.model_settings or {}), "tools": dict(agent._tools)}
+
+    before = state()
+    with agent.override(deps=1):
+        assert agent.run_sync("Hi", model_settings={"seed": 2}, deadline=60).data == 1
+    assert state() == before
