@@ -213,4 +213,8 @@ def _tool_description(tp: Any, wrapped: bool, description: Optional[str], is_mem
 
 def _wrapper(tp: Any) -> Any:
     """A TypedDict with the one key ``response``: its schema and errors are those of a wrapped result."""
-    return TypedDict("Wrapped", {_WRAPPED: tp})  # type: ignore[operator] # made at run time
+    try:
+        return TypedDict("Wrapped", {_WRAPPED: tp})  # type: ignore[operator] # made at run time
+    except TypeError:  # 3.9 looks at what it is given, and its words help nobody
+        json_schema(tp)
+        raise

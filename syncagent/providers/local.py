@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Optional
 
 from .base import Login, Provider, Target
 
 if TYPE_CHECKING:
     from ..deadline import Deadline
+    from ..transport import Transport
 
 __all__ = ["LocalProvider"]
 
@@ -23,6 +25,17 @@ class LocalProvider(Provider, row="local"):
     def base_url(self) -> Optional[str]:
         """The address that was given; None where it is known only once the server runs."""
         return self._base_url
+
+    @property
+    def transport(self) -> Transport:
+        """
+        A server of our own on loopback is never asked through the environment's proxy, which would see the key.
+        """
+        if self._transport is None and self._base_url is None and "SYNCAGENT_LOCAL_URL" not in os.environ:
+            from ..transport import shared_transport
+
+            self._transport = shared_transport(**{**self._settings, "trust_env": False})
+        return super().transport
 
     def target(self, model_name: str, deadline: Optional[Deadline] = None) -> Target:
         """

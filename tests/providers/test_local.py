@@ -124,3 +124,14 @@ def test_odd_output_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(ModelResponseError, match="does not match the expected"):
             infer_model("local").request(_ASKED, None, ModelRequestParameters())
         assert len(server.requests) == 1
+
+
+def test_our_own_server_is_asked_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy never sees what goes to a server of ours on loopback, nor its key."""
+    with FaultServer(say("200 OK", _ANSWER)) as server, FaultServer(say("502 Bad Gateway", b"")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+        monkeypatch.setenv("http_proxy", proxy.origin)
+        _endpoint(monkeypatch, server.origin + "/v1")
+        infer_model("local").request(_ASKED, None, ModelRequestParameters())
+    assert len(server.requests) == 1
+    assert proxy.requests == []
