@@ -446,9 +446,8 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
     def _infer_name(self, levels: int) -> None:
         """Take the name of the variable that holds this very agent, if there is one, *levels* above the method."""
         frame: Optional[FrameType] = sys._getframe(1)
-        for _ in range(levels):
-            if frame is not None:
-                frame = frame.f_back
+        while frame is not None and levels > 0:
+            frame, levels = frame.f_back, levels - 1
         if frame is None:
             return  # the first function of a thread or greenlet
         for variables in (frame.f_locals, frame.f_globals):

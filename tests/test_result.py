@@ -68,6 +68,14 @@ def test_usage_is_the_runs() -> None:
     assert (result.usage().input_tokens, result.usage().output_tokens) == (20, 4)
 
 
+def test_the_public_place_of_results() -> None:
+    """syncagent.result has what a run gives, under the reference's names."""
+    from syncagent import result, result_tools, run_result
+
+    assert (result.AgentRunResult, result.FinalResult) == (run_result.AgentRunResult, result_tools.FinalResult)
+    assert {"AgentStream", "FinalResult", "ResultValidatorFunc", "StreamedRunResult"} <= set(result.__all__)
+
+
 # --- result_tool_return_content --------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import re
 import threading
 from typing import Any
@@ -237,6 +238,11 @@ def test_override_replaces_deps_and_model() -> None:
         assert run() == "own"
     run()
     assert seen == [None, None, 3, None, "run"]
+
+
+def test_what_is_not_overridden_reads_so() -> None:
+    """The signature says UNSET where None would be an override."""
+    assert str(inspect.signature(Agent.override)).startswith("(self, *, deps: 'Any' = UNSET, model: ")
 
 
 def test_override_is_of_one_agent() -> None:
