@@ -76,13 +76,13 @@ def test_examples_run_and_print_what_they_show(
     monkeypatch.setitem(sys.modules, module.stem, namespace)  # annotations are looked up in it
     spec.loader.exec_module(namespace)
     shown = [
-        line.split("#>", 1)[1].strip()
+        line.split("#>", 1)[1].rstrip()
         for block in _python(page)
         if block.not_run is None
         for line in block.code.splitlines()
         if line.lstrip().startswith("#>")
     ]
-    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    printed = [f" {line}".rstrip() for line in capsys.readouterr().out.splitlines()]
     assert printed == shown
 
 
