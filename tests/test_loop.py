@@ -9,7 +9,7 @@ import pytest
 
 from syncagent.agent import Agent
 from syncagent.exceptions import ContentFilterError, ModelRetry, UnexpectedModelBehavior, UsageLimitExceeded
-from syncagent.loop import CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
+from syncagent.loop import End, UserPromptNode, run_loop
 from syncagent.messages import (
     ModelRequest,
     ModelResponse,
@@ -322,12 +322,12 @@ def test_retries_begin_anew_in_every_run() -> None:
 
 def test_cut_tool_calls_are_not_executed() -> None:
     """finish_reason length: a call whose arguments do not parse counts as its tool's retry; whole ones run."""
-    cut = ModelResponse([call("add", "1", number=1), raw_call("add", '{"number": 2', "2")], finish_reason="length")
+    cut = ModelResponse([raw_call("add", '{"number": 2', "2"), call("add", "1", number=1)], finish_reason="length")
     model = Scripted(cut, call("final_result", response=0))
     agent, added = typed_agent(model)
-    agent.run_sync("Hi")
+    assert agent.run_sync("Hi").usage().tool_calls == 1
     assert added == [1]
-    assert answers(model.asked[1].messages[-1]) == [("add", "1", "added 1"), ("add", "2", CUT_OFF)]
+    assert answers(model.asked[1].messages[-1]) == [("add", "2", CUT_OFF), ("add", "1", "added 1")]
     only = ModelResponse([raw_call("add", '{"number": 2', "2")], finish_reason="length")
     with pytest.raises(UnexpectedModelBehavior, match="Tool exceeded max retries count of 1") as caught:
         typed_agent(Scripted(only))[0].run_sync("Hi")
@@ -366,6 +366,9 @@ def test_calls_get_ids_of_their_own() -> None:
     assert len(set(ids)) == 3
     assert [call_id for _, call_id, _ in answers(result.all_messages()[2])] == ids
     assert [part.tool_call_id for part in theirs.parts if isinstance(part, ToolCallPart)] == [None, "a", "a"]
+    equal = Scripted([call("add", "a", number=1), call("add", "a", number=2)], call("final_result", response=0))
+    [(_, first, _), (_, second, _)] = answers(typed_agent(equal)[0].run_sync("Hi").all_messages()[2])
+    assert first == "a" != second
 
 
 def test_a_response_with_ids_is_kept_as_it_is() -> None:
@@ -386,6 +389,10 @@ def test_request_limit_comes_after_appending() -> None:
     assert caught.value.messages is not None
     assert [type(message) for message in caught.value.messages] == [ModelRequest, ModelResponse, ModelRequest]
     assert (len(model.asked), caught.value.usage) == (1, Usage(1, 10, 2, 12))
+    with Agent(model).iter("Hi", usage_limits=UsageLimits(request_limit=0)) as run:
+        with pytest.raises(UsageLimitExceeded, match="request_limit of 0"):
+            list(run)
+        assert (len(run.ctx.state.message_history), run.ctx.state.run_step) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -484,12 +491,3 @@ def test_further_parts_come_after_all_answers() -> None:
     _drive(agent, answer)
     kinds = [(part.part_kind, part.content) for part in requests[1].parts]
     assert kinds == [("tool-return", "x"), ("tool-return", "x"), ("user-prompt", "more 1"), ("user-prompt", "more 2")]
-
-
-def test_nodes_compare_by_what_they_hold() -> None:
-    """Nodes are values: equal where request or response are, with a repr that shows them."""
-    request, response = ModelRequest([]), ModelResponse([TextPart("x")])
-    assert ModelRequestNode(request) == ModelRequestNode(ModelRequest([]))
-    assert CallToolsNode(response) == CallToolsNode(response)
-    assert repr(UserPromptNode("Hi")) == "UserPromptNode(user_prompt='Hi')"
-    assert repr(CallToolsNode(response)).startswith("CallToolsNode(model_response=ModelResponse(parts=[TextPart(")

@@ -91,6 +91,15 @@ def test_another_node_may_take_the_place() -> None:
     assert [said(asked.messages[-1])[0][1] for asked in model.asked] == ["Changed", "Again"]
 
 
+def test_nodes_compare_by_what_they_hold() -> None:
+    """Nodes are values: equal where request or response are, with a repr that shows them."""
+    request, response = ModelRequest([]), ModelResponse([TextPart("x")])
+    assert ModelRequestNode(request) == ModelRequestNode(ModelRequest([]))
+    assert CallToolsNode(response) == CallToolsNode(response)
+    assert repr(UserPromptNode("Hi")) == "UserPromptNode(user_prompt='Hi')"
+    assert repr(CallToolsNode(response)).startswith("CallToolsNode(model_response=ModelResponse(parts=[TextPart(")
+
+
 def test_an_end_may_take_the_place() -> None:
     """next(End(...)) stops the run there, with that result."""
     with looking_agent(call("look")).iter("Hi") as run:
@@ -252,6 +261,8 @@ def test_override_is_of_one_agent() -> None:
         assert (one.run_sync("Hi").data, two.run_sync("Hi").data) == ("o", "2")
         raise ZeroDivisionError
     assert one.run_sync("Hi").data == "1"
+    with one.override(model=TestModel(custom_result_text="o")), two.override(model=TestModel(custom_result_text="t")):
+        assert (one.run_sync("Hi").data, two.run_sync("Hi").data) == ("o", "t")
 
 
 def _in_a_thread(function: Any) -> Any:
