@@ -127,6 +127,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         "_state",
         "_stream",
         "_streaming",
+        "_watched",
         "new_message_index",
         "next_node",
         "plan",
@@ -143,6 +144,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         self._state = state
         self._converter = converter
         self._failed = False
+        self._watched = False
         self._streaming = False
         # What a node that was streamed led to, and the stream that is open.
         self._ahead: Optional[tuple[Any, Any]] = None
@@ -295,6 +297,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
 
     def events(self, heartbeat: Optional[float] = None) -> Iterator[AgentStreamEvent]:
         """Everything that happens until the end; see ``Agent.run_stream_events``."""
+        self._watched = True
         try:
             item = self._guarded_cross(None)
             while not isinstance(item, End):
@@ -392,7 +395,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
 
     def _fail(self, error: BaseException) -> None:
         # What was paid for and made the run fail stays in its history, as where the answer came whole.
-        self.close(keep_partial=isinstance(error, UsageLimitExceeded))
+        # A run whose events are watched keeps what came in any case, so that half an answer can be saved.
+        self.close(keep_partial=self._watched or isinstance(error, UsageLimitExceeded))
         if isinstance(error, AgentRunError) and error.messages is None:
             error.messages, error.usage = self._state.message_history, self._state.usage
 

@@ -2,7 +2,8 @@
 The command line: ``syncagent run`` and ``syncagent local``.
 
 Exit codes: 0 done, 1 the run failed, 2 the command is wrong, 130 interrupted. Standard output holds the result and
-nothing else; transcripts, progress and errors go to standard error, an error as one line.
+nothing else; transcripts, progress and errors go to standard error, an error as one line. On a terminal text
+appears while it comes, and tool calls beside it.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--result-type", metavar="pkg.mod:Type", help="the type of the result; by default text")
     parser.add_argument("--agent", metavar="pkg.mod:agent", help="an agent of yours; by default one without tools")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--no-stream", action="store_true", help="print the result at the end, even on a terminal")
     parser.add_argument("--show-messages", action="store_true", help="print the conversation to standard error")
     parser.add_argument("--deadline", metavar="S", type=_seconds, help="seconds that the whole run may take")
 

@@ -10,10 +10,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..exceptions import AgentRunError, UserError
+from .live import LiveView, shows_live
 from .terminal import note, write
 
 if TYPE_CHECKING:
     from ..agent import Agent
+    from ..run_result import AgentRunResult
 
 __all__ = ["run"]
 
@@ -38,18 +40,36 @@ def run(options: argparse.Namespace) -> int:
         agent = Agent(model, result_type=str if result_type is None else result_type)
         result_type = model = None
     prompt = _prompt(options.prompt)
+    keywords: dict[str, Any] = {
+        "model": model, "result_type": result_type, "deadline": options.deadline, "infer_name": False
+    }  # fmt: skip
+    view = LiveView()
+    live = shows_live() and not options.no_stream and not options.json
     try:
-        result = agent.run_sync(
-            prompt, model=model, result_type=result_type, deadline=options.deadline, infer_name=False
-        )
+        result = _watch(view, agent, prompt, keywords) if live else agent.run_sync(prompt, **keywords)
+    except KeyboardInterrupt:
+        if options.show_messages and view.events is not None:
+            _show(view.events.all_messages(), view.events.usage())
+        raise
     except AgentRunError as error:
         if options.show_messages and error.messages is not None:
             _show(error.messages, error.usage)
         raise
     if options.show_messages:
         _show(result.all_messages(), result.usage())
-    write(result.to_json().decode() if options.json else str(result.data))
+    if not view.has_shown(result.data):
+        write(result.to_json().decode() if options.json else str(result.data))
     return 0
+
+
+def _watch(view: LiveView, agent: Agent[Any, Any], prompt: str, keywords: dict[str, Any]) -> AgentRunResult[Any]:
+    """Run and show what happens; a model that cannot stream answers at once."""
+    try:
+        return view.follow(agent.run_stream_events(prompt, **keywords))
+    except (NotImplementedError, UserError):
+        if view.anything:
+            raise
+        return agent.run_sync(prompt, **keywords)  # which says it again where it was not the streaming
 
 
 def _show(messages: Any, usage: Any) -> None:

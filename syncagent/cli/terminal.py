@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Optional, TextIO
 
-__all__ = ["complain", "note", "write"]
+__all__ = ["complain", "note", "write", "write_some"]
 
 # What a terminal would obey instead of show: control characters but the tab and the line feed, and a model's text may
 # hold any of them.
@@ -26,6 +26,11 @@ def write(text: str) -> None:
     _write(sys.stdout, text)
 
 
+def write_some(text: str) -> None:
+    """Write *text* to standard output as it is, without ending the line; errors are those of :func:`write`."""
+    _write(sys.stdout, text, end="")
+
+
 def note(text: str) -> None:
     """Write *text* as lines to standard error, if anybody is there to read it."""
     with contextlib.suppress(BrokenPipeError):
@@ -37,17 +42,17 @@ def complain(text: str) -> None:
     note(" ".join(text.split()))
 
 
-def _write(stream: Optional[TextIO], text: str) -> None:
+def _write(stream: Optional[TextIO], text: str, end: str = "\n") -> None:
     if stream is None:  # closed before we started
         return
     if stream.isatty():
         text = _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
     try:
         try:
-            stream.write(text + "\n")
+            stream.write(text + end)
         except UnicodeEncodeError:  # lone surrogates, or a terminal that knows fewer characters
             encoding = stream.encoding or "utf-8"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
         stream.flush()
     except OSError:
         _drop(stream)
