@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-__all__ = ["limit_strings", "strict_schema"]
+from ..jsonable import dump_str
+
+__all__ = ["closed_schema", "limit_strings", "strict_schema"]
 
 # Where a schema holds further schemas (JSON Schema 2020-12, core, section 10).
 _MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -45,6 +47,22 @@ def strict_schema(schema: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         return None
     try:
         return _strict(schema, 0, counts)
+    except _NotStrict:
+        return None
+
+
+def closed_schema(schema: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """
+    The schema as Anthropic's structured outputs want it, or None where an object has to stay open.
+
+    Objects that say nothing of further properties are closed. Keywords that the API does not take are told in the
+    description, so that the model knows of them; that they hold is checked when the value is built.
+
+    Args:
+        schema: of the result; never changed.
+    """
+    try:
+        return _closed(schema)
     except _NotStrict:
         return None
 
@@ -117,3 +135,40 @@ def _strict(schema: Mapping[str, Any], depth: int, counts: list[int]) -> dict[st
 
 def _plain_types(kind: object) -> bool:
     return isinstance(kind, list) and not {"object", "array"} & set(kind)
+
+
+# https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON schema limitations"
+_CLOSED_KEYS = frozenset(
+    {
+        *("type", "title", "description", "enum", "const", "default", "anyOf", "allOf", "$ref", "$defs"),
+        *("definitions", "properties", "required", "additionalProperties", "items"),
+    }
+)
+_CLOSED_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+)
+
+
+def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    if "oneOf" in schema and "anyOf" not in schema:
+        schema = {"anyOf" if key == "oneOf" else key: value for key, value in schema.items()}
+    kept, told = {}, []
+    for key, value in schema.items():
+        takes = (
+            key in _CLOSED_KEYS
+            or (key == "format" and value in _CLOSED_FORMATS)
+            or (key == "minItems" and value in (0, 1))
+        )
+        if takes:
+            kept[key] = value
+        else:
+            told.append(f"{key}: {dump_str(value)}")
+    if told:
+        kept["description"] = " ".join([*([kept["description"]] if "description" in kept else []), *told])
+    copy = _walk(kept, _closed)
+    kind = schema.get("type")
+    if kind == "object" or (isinstance(kind, list) and "object" in kind):
+        if schema.get("additionalProperties", False) is not False:
+            raise _NotStrict
+        copy["additionalProperties"] = False
+    return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Union
 
 from ..exceptions import UserError
@@ -19,12 +20,23 @@ KnownModelName = Literal[
     "anthropic:claude-3-7-sonnet-latest",
     "anthropic:claude-3-haiku-20240307",
     "anthropic:claude-3-opus-latest",
+    "anthropic:claude-fable-5",
+    "anthropic:claude-fable-5-1",
     "anthropic:claude-haiku-4-5",
+    "anthropic:claude-haiku-5-5",
     "anthropic:claude-opus-4-0",
     "anthropic:claude-opus-4-1",
     "anthropic:claude-opus-4-5",
+    "anthropic:claude-opus-4-6",
+    "anthropic:claude-opus-4-7",
+    "anthropic:claude-opus-4-8",
+    "anthropic:claude-opus-5",
+    "anthropic:claude-opus-5-5",
     "anthropic:claude-sonnet-4-0",
     "anthropic:claude-sonnet-4-5",
+    "anthropic:claude-sonnet-4-6",
+    "anthropic:claude-sonnet-5",
+    "anthropic:claude-sonnet-5-5",
     "bedrock:amazon.nova-lite-v1:0",
     "bedrock:amazon.nova-micro-v1:0",
     "bedrock:amazon.nova-pro-v1:0",
@@ -59,8 +71,11 @@ KnownModelName = Literal[
     "claude-3-7-sonnet-latest",
     "claude-3-opus-latest",
     "claude-haiku-4-5",
+    "claude-haiku-5-5",
     "claude-opus-4-5",
+    "claude-opus-5-5",
     "claude-sonnet-4-5",
+    "claude-sonnet-5-5",
     "cohere:c4ai-aya-expanse-32b",
     "cohere:c4ai-aya-expanse-8b",
     "cohere:command",
@@ -87,7 +102,11 @@ KnownModelName = Literal[
     "google-gla:gemini-2.0-flash",
     "google-gla:gemini-2.0-flash-lite",
     "google-gla:gemini-2.5-flash",
+    "google-gla:gemini-2.5-flash-lite",
     "google-gla:gemini-2.5-pro",
+    "google-gla:gemini-3-flash-preview",
+    "google-gla:gemini-3-pro-preview",
+    "google-gla:gemini-3.6-flash",
     "google-vertex:gemini-1.0-pro",
     "google-vertex:gemini-1.5-flash",
     "google-vertex:gemini-1.5-flash-8b",
@@ -95,7 +114,10 @@ KnownModelName = Literal[
     "google-vertex:gemini-2.0-flash",
     "google-vertex:gemini-2.0-flash-lite",
     "google-vertex:gemini-2.5-flash",
+    "google-vertex:gemini-2.5-flash-lite",
     "google-vertex:gemini-2.5-pro",
+    "google-vertex:gemini-3-flash-preview",
+    "google-vertex:gemini-3-pro-preview",
     "gpt-3.5-turbo",
     "gpt-4",
     "gpt-4-turbo",
@@ -168,6 +190,9 @@ KnownModelName = Literal[
 ]
 """Names that editors complete; any other name of a known provider works as well."""
 
+_MODELS = {"anthropic": "anthropic.AnthropicModel", "chat": "openai.OpenAIModel", "gemini": "gemini.GeminiModel"}
+"""The model class of each wire."""
+_ALIASES = {"vertexai": "google-vertex"}
 _BARE = (("gpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("claude", "anthropic"), ("gemini", "google-gla"))
 
 
@@ -193,6 +218,7 @@ def infer_model(model: Union[Model, KnownModelName, str]) -> Model:
     if model == "local":
         return _local("local")
     provider, colon, name = model.partition(":")
+    provider = _ALIASES.get(provider, provider)
     if not colon or provider not in {*ROWS, *UNBUILT}:
         provider, name = next((known for start, known in _BARE if model.startswith(start)), ""), model
     if provider in UNBUILT:
@@ -207,9 +233,10 @@ def infer_model(model: Union[Model, KnownModelName, str]) -> Model:
         )
     if provider == "local":
         return _local(name)
-    from .openai import OpenAIModel
-
-    return OpenAIModel(name, provider=provider)
+    module, _, class_name = _MODELS[ROWS[provider].wire].partition(".")
+    model_class = getattr(import_module(f".{module}", __package__), class_name)
+    made: Model = model_class(name, provider=provider)
+    return made
 
 
 def _local(name: str) -> OpenAIModel:

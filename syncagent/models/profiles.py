@@ -60,7 +60,46 @@ _REASONING = ModelProfile(
 # Newer ones take sampling settings where their effort is "none".
 _LATER_REASONING = ModelProfile(quirks=_LIMIT)
 
+# https://platform.claude.com/docs/en/models/overview. Later models may write more than these limits (64,000 tokens
+# from 3.7 on, 128,000 from 4.6 on), but hardly within the 600 s that an answer is waited for that is not streamed.
+_CLAUDE_LIMIT = {"max_tokens": 16_384}
+_CLAUDE_UNSENDABLE = frozenset({"temperature", "top_p", "top_k"})
+_CLAUDE = ModelProfile(settings=_CLAUDE_LIMIT, quirks={"unsendable": _CLAUDE_UNSENDABLE})
+# Thinking is always on there, rules forced tools out, and is bound to its model; typed results come by JSON schema.
+_CLAUDE_THINKING = ModelProfile(
+    result_mode="native",
+    settings=_CLAUDE_LIMIT,
+    quirks={"unsendable": _CLAUDE_UNSENDABLE, "forced_tools": False, "own_thinking": True},
+)
+# Before 4.5 there are no structured outputs, before 4.7 there are sampling settings.
+_CLAUDE_4_5 = ModelProfile(settings=_CLAUDE_LIMIT)
+_CLAUDE_4 = ModelProfile(settings=_CLAUDE_LIMIT, quirks={"native": False})
+_CLAUDE_3_5 = ModelProfile(settings={"max_tokens": 8192}, quirks={"native": False})
+_CLAUDE_3 = ModelProfile(settings={"max_tokens": 4096}, quirks={"native": False})
+# https://ai.google.dev/gemini-api/docs/structured-output: before 3, a schema and tools do not go together.
+_GEMINI = ModelProfile(native_with_tools=False)
+# https://ai.google.dev/gemini-api/docs/thought-signatures: from 3 on the first function call of a turn needs its
+# signature; one that comes from another model has this word instead. The Gemini API shows calls of its own tools only
+# where that is asked for, and wants that beside function tools.
+_UNSIGNED = {"missing_signature": "skip_thought_signature_validator"}
+_GEMINI_3 = ModelProfile(quirks={**_UNSIGNED, "server_tool_calls": True})
+_GEMINI_3_VERTEX = ModelProfile(quirks=_UNSIGNED)
+
 _TABLE: tuple[tuple[str, ModelProfile], ...] = (
+    ("anthropic:claude-3-[hos]*", _CLAUDE_3),
+    ("anthropic:claude-3-5-*", _CLAUDE_3_5),
+    ("anthropic:claude-[34]-*", _CLAUDE_4),
+    ("anthropic:claude-*-4-[01]", _CLAUDE_4),
+    ("anthropic:claude-*-4-1-*", _CLAUDE_4),
+    ("anthropic:claude-*-4-20*", _CLAUDE_4),
+    ("anthropic:claude-*-4-[56]*", _CLAUDE_4_5),
+    ("anthropic:claude-opus-5-5*", _CLAUDE_THINKING),
+    ("anthropic:claude-fable-5-[12]*", _CLAUDE_THINKING),
+    ("anthropic:claude-mythos-5-[12]*", _CLAUDE_THINKING),
+    ("anthropic:claude-*", _CLAUDE),
+    ("google-*:gemini-[12]*", _GEMINI),
+    ("google-gla:gemini-*", _GEMINI_3),
+    ("google-vertex:gemini-*", _GEMINI_3_VERTEX),
     ("openai:o[134]", _REASONING),
     ("openai:o[134]-*", _REASONING),
     ("openai:gpt-5-chat*", _LATER_REASONING),

@@ -52,6 +52,17 @@ ROWS: dict[str, ProviderRow] = {
             base_url_variable="OPENAI_BASE_URL",
             key_variable="OPENAI_API_KEY",
         ),
+        # https://platform.claude.com/docs/en/api/overview#authentication
+        ProviderRow(
+            "anthropic",
+            "Anthropic",
+            wire="anthropic",
+            base_url="https://api.anthropic.com",
+            base_url_variable="ANTHROPIC_BASE_URL",
+            key_variable="ANTHROPIC_API_KEY",
+            header="x-api-key",
+            scheme="",
+        ),
         # https://api-docs.deepseek.com/guides/thinking_mode: thinking beside tool calls has to come back.
         ProviderRow(
             "deepseek",
@@ -79,6 +90,29 @@ ROWS: dict[str, ProviderRow] = {
             key_variable="OPENROUTER_API_KEY",
             quirks={"keep": ("reasoning_details",), "top_k": True},
         ),
+        # https://ai.google.dev/api: the Gemini API. GOOGLE_API_KEY is its key variable too.
+        ProviderRow(
+            "google-gla",
+            "GoogleGLA",
+            wire="gemini",
+            base_url="https://generativelanguage.googleapis.com/v1beta",
+            base_url_variable="GEMINI_BASE_URL",
+            key_variable="GEMINI_API_KEY",
+            header="X-Goog-Api-Key",
+            scheme="",
+            quirks={"count_whole": True},
+        ),
+        # https://cloud.google.com/vertex-ai: address and log-in depend on project and region. The header is that of
+        # a key of its express mode.
+        ProviderRow(
+            "google-vertex",
+            "GoogleVertex",
+            wire="gemini",
+            base_url="https://aiplatform.googleapis.com/v1beta1",
+            header="X-Goog-Api-Key",
+            scheme="",
+            quirks={"publishers": True},
+        ),
         # llama.cpp's server with the project's chat template. Address, key and model come from syncagent.local.
         ProviderRow(
             "local",
@@ -100,13 +134,9 @@ ROWS: dict[str, ProviderRow] = {
 
 # Names that are known, and whose API is not built yet.
 UNBUILT: dict[str, str] = {
-    "anthropic": "Anthropic",
     "azure": "Azure",
     "bedrock": "Bedrock",
     "cohere": "Cohere",
-    "google-gla": "Google",
-    "google-vertex": "Google Vertex",
     "groq": "Groq",
     "mistral": "Mistral",
-    "vertexai": "Google Vertex",
 }

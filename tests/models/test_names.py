@@ -67,7 +67,7 @@ def test_unknown(name: str) -> None:
     assert "such as 'openai:gpt-4o'" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["claude-sonnet-4-5", "gemini-2.5-pro", *(f"{prefix}:m" for prefix in UNBUILT)])
+@pytest.mark.parametrize("name", [f"{prefix}:m" for prefix in UNBUILT])
 def test_not_built(name: str) -> None:
     """A known name whose API is not built yet is refused with words that say so."""
     with pytest.raises(UserError, match=rf"^The model '{name}' is known, but the API of .* is not built yet\."):

@@ -81,7 +81,7 @@ def test_unknown_provider() -> None:
     """An unknown provider, one that is not built, and what is none, are refused when the model is built."""
     with pytest.raises(UserError, match=r"^Unknown provider: 'opnai'"):
         OpenAIModel("m", provider="opnai")
-    with pytest.raises(UserError, match="not built yet"):
+    with pytest.raises(UserError, match="does not speak OpenAI's chat API"):
         OpenAIModel("m", provider="anthropic")
     with pytest.raises(UserError, match=r"^provider is a Provider, or the name of one; got int\.$"):
         OpenAIModel("m", provider=3)  # type: ignore[arg-type] # that is the mistake
