@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from syncagent.models.profiles import ModelProfile
 from syncagent.models.wire import ModelCall
 from syncagent.tools import ModelRequestParameters
 from syncagent.transport.sse import sse_frames
+from tests.conformance import cut, every_split, load, parts_of
 from tests.shared_folder import shared_files
 
 _WIRE = ChatWire("p", {"keep": ("reasoning_details",), "thinking": "reasoning_content"})
@@ -24,26 +23,15 @@ _WIRE = ChatWire("p", {"keep": ("reasoning_details",), "thinking": "reasoning_co
 # Every folder but ``expected`` is a provider's.
 every_exchange = pytest.mark.parametrize("path", shared_files("conformance", "[!e]*/*-chat-completions-[0-9]*.json"))
 every_stream = pytest.mark.parametrize("path", shared_files("conformance", "[!e]*/*-chat-completions-stream-*.json"))
-every_split = pytest.mark.parametrize("split", ["whole", "bytes", "random"])
-
-
-def _load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The exchange, and what a right reading of it gives."""
-    expected = path.parents[1] / "expected" / path.name
-    return json.loads(path.read_text(encoding="utf-8")), json.loads(expected.read_text(encoding="utf-8"))
-
-
-def _of(response: ModelResponse, cls: Any) -> list[Any]:
-    return [part for part in response.parts if isinstance(part, cls)]
 
 
 def _compare(response: ModelResponse, expected: dict[str, Any]) -> None:
     """Text, tool calls, thinking, usage, finish reason and model are the expected ones."""
-    assert "".join(part.content for part in _of(response, TextPart)) == expected["text"]
-    assert ("".join(part.content for part in _of(response, ThinkingPart)) or None) == expected["thinking"]
+    assert "".join(part.content for part in parts_of(response, TextPart)) == expected["text"]
+    assert ("".join(part.content for part in parts_of(response, ThinkingPart)) or None) == expected["thinking"]
     calls = [
         {"name": part.tool_name, "arguments": part.args_as_dict(), "id": part.tool_call_id or ""}
-        for part in _of(response, ToolCallPart)
+        for part in parts_of(response, ToolCallPart)
     ]
     assert calls == expected["tool_calls"]
     usage = response.usage
@@ -63,7 +51,7 @@ def _compare(response: ModelResponse, expected: dict[str, Any]) -> None:
 
 def _sendable(response: ModelResponse) -> bool:
     """Whether the response can go back as part of a history."""
-    for part in _of(response, ToolCallPart):
+    for part in parts_of(response, ToolCallPart):
         part.tool_call_id = part.tool_call_id or "call_1"
     call = ModelCall("m", [response], {}, ModelRequestParameters(), ModelProfile(), False, "p", _WIRE.quirks)
     messages = json.loads(_WIRE.encode(call).body)["messages"]
@@ -73,7 +61,7 @@ def _sendable(response: ModelResponse) -> bool:
 @every_exchange
 def test_answer(path: Path) -> None:
     """An answer that came whole gives the expected response, which can be sent back; an error its words and kind."""
-    exchange, expected = _load(path)
+    exchange, expected = load(path)
     status, body = exchange["response"]["status"], exchange["response"]["body"]
     if expected["kind"] == "error":
         info = _WIRE.decode_error(status, body)
@@ -93,8 +81,8 @@ def test_answer(path: Path) -> None:
 @every_stream
 def test_stream(path: Path, split: str) -> None:
     """A stream gives the expected response however the network cut it; an error in it its words, after what came."""
-    exchange, expected = _load(path)
-    chunks = _cut(exchange["response"]["body_text"].encode(), split)
+    exchange, expected = load(path)
+    chunks = cut(exchange["response"]["body_text"].encode(), split)
     stream = StreamedResponse(_WIRE.decode_stream(sse_frames(chunks)), model_name="asked")
     wrong = expected.get("stream_error")
     if wrong is None:
@@ -107,18 +95,3 @@ def test_stream(path: Path, split: str) -> None:
     response = stream.get()
     _compare(response, expected)
     assert wrong is not None or _sendable(response)
-
-
-def _cut(data: bytes, split: str) -> Iterator[bytes]:
-    if split == "whole":
-        yield data
-    elif split == "bytes":
-        for index in range(len(data)):
-            yield data[index : index + 1]
-    else:
-        generator = random.Random(20260401)
-        start = 0
-        while start < len(data):
-            size = generator.choice((1, 2, 7, 64, 999))
-            yield data[start : start + size]
-            start += size
