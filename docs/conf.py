@@ -43,14 +43,20 @@ napoleon_custom_sections = [("Environment", "params_style")]
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def _in_signature(
+def _missing(
     app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, contnode: nodes.TextElement
 ) -> Optional[nodes.Node]:
     """
-    Show a type without a link where a signature names one that has no page: type variables, aliases, internals.
+    Find what a docstring names without its module; let signatures name what has no page.
 
-    What a text refers to has to be there.
+    Signatures hold type variables, aliases and internals. What a text refers to has to be there.
     """
+    if node.get("refdomain") == "py" and not node.get("refspecific"):
+        node["refspecific"] = True
+        target, kind = node["reftarget"], node["reftype"]
+        found = env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, kind, target, node, contnode)
+        if found is not None:
+            return found
     parent: Optional[nodes.Node] = node
     while parent is not None:
         if isinstance(parent, addnodes.desc_signature):
@@ -80,4 +86,4 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     ModuleAnalyzer.analyze = _analyze_without_overloads  # type: ignore[method-assign] # there is no option for it
     app.connect("autodoc-process-docstring", _not_a_type, priority=400)  # before napoleon's, at 500
-    app.connect("missing-reference", _in_signature)
+    app.connect("missing-reference", _missing)
