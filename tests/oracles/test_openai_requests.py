@@ -7,14 +7,11 @@ everywhere. Values of parameters that the type leaves open (JSON schemas) are ch
 
 from __future__ import annotations
 
-import collections.abc
 import itertools
 import json
-import typing
 from typing import Any, Optional
 
 import pytest
-import typing_extensions
 
 from syncagent.messages import (
     BinaryContent,
@@ -34,31 +31,10 @@ from syncagent.models.chat import encode
 from syncagent.models.profiles import infer_profile
 from syncagent.models.wire import ModelCall
 from syncagent.tools import ModelRequestParameters, ToolDefinition
+from tests.oracles.strict_types import body_check
 
 pytest.importorskip("openai", reason="the oracle is OpenAI's own package: pip install openai")
 pydantic = pytest.importorskip("pydantic", reason="reads the oracle's types: pip install pydantic")
-
-
-def _strict(annotation: Any, seen: set[Any]) -> Any:
-    """
-    The type with unknown keys forbidden in each TypedDict of it, and lists where it says ``Iterable``.
-
-    A text is an iterable too, and pydantic looks at the items of one only when they are asked for.
-    """
-    if typing_extensions.is_typeddict(annotation):
-        if annotation not in seen:
-            seen.add(annotation)
-            annotation.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")
-            hints = typing_extensions.get_type_hints(annotation, include_extras=True)
-            annotation.__annotations__ = {name: _strict(inner, seen) for name, inner in hints.items()}
-        return annotation
-    origin, inner = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
-    if origin is collections.abc.Iterable:
-        return list[_strict(inner[0], seen)]  # type: ignore[misc] # a type made at run time
-    if origin in (None, typing.Literal):
-        return annotation
-    changed = tuple(_strict(item, seen) for item in inner)
-    return annotation.copy_with(changed) if hasattr(annotation, "copy_with") else origin[changed]
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +42,11 @@ def oracle() -> Any:
     """Raises for a request that the package's type does not allow."""
     from openai.types.chat import completion_create_params as params
 
-    seen: set[Any] = set()
-    whole = pydantic.TypeAdapter(_strict(params.CompletionCreateParamsNonStreaming, seen))
-    streamed = pydantic.TypeAdapter(_strict(params.CompletionCreateParamsStreaming, seen))
+    whole = body_check(params.CompletionCreateParamsNonStreaming)
+    streamed = body_check(params.CompletionCreateParamsStreaming)
 
     def check(body: bytes) -> None:
-        (streamed if json.loads(body).get("stream") else whole).validate_json(body, strict=True)
+        (streamed if json.loads(body).get("stream") else whole)(body)
 
     return check
 
