@@ -18,12 +18,14 @@ class ModelProfile:
     Args:
         result_mode: how a typed result is asked for where the agent does not say; None for ``tool``.
         native_with_tools: whether a native JSON schema and function tools go together in one request.
+        encrypted_thinking: whether OpenAI's Responses API gives the thinking encrypted, to be sent back.
         settings: settings that hold where the caller gives none.
         quirks: deviations of this model from its wire, over those of its provider.
     """
 
     result_mode: Optional[Literal["tool", "native", "prompted"]] = None
     native_with_tools: bool = True
+    encrypted_thinking: bool = False
     settings: dict[str, Any] = attrs.field(factory=dict)
     quirks: dict[str, Any] = attrs.field(factory=dict)
 
@@ -47,6 +49,7 @@ _PLAIN = ModelProfile()
 # thinking against a limit of its own name.
 _LIMIT = {"max_tokens": "max_completion_tokens"}
 _REASONING = ModelProfile(
+    encrypted_thinking=True,
     quirks={
         **_LIMIT,
         "unsendable": frozenset(
@@ -58,7 +61,7 @@ _REASONING = ModelProfile(
     }
 )
 # Newer ones take sampling settings where their effort is "none".
-_LATER_REASONING = ModelProfile(quirks=_LIMIT)
+_LATER_REASONING = ModelProfile(encrypted_thinking=True, quirks=_LIMIT)
 
 # https://platform.claude.com/docs/en/models/overview. Later models may write more than these limits (64,000 tokens
 # from 3.7 on, 128,000 from 4.6 on), but hardly within the 600 s that an answer is waited for that is not streamed.
@@ -102,10 +105,11 @@ _TABLE: tuple[tuple[str, ModelProfile], ...] = (
     ("google-vertex:gemini-*", _GEMINI_3_VERTEX),
     ("openai:o[134]", _REASONING),
     ("openai:o[134]-*", _REASONING),
-    ("openai:gpt-5-chat*", _LATER_REASONING),
+    ("openai:gpt-5-chat*", ModelProfile(quirks=_LIMIT)),
     ("openai:gpt-5", _REASONING),
     ("openai:gpt-5-*", _REASONING),
     ("openai:gpt-5.*", _LATER_REASONING),
+    ("openai:codex-*", _REASONING),
     # A schema beside tools makes llama.cpp's server ignore the tools; free text without a limit can go on for minutes.
     ("local:*", ModelProfile(result_mode="tool", native_with_tools=False, settings={"max_tokens": 512})),
 )
