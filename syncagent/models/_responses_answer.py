@@ -62,6 +62,15 @@ class Facts:
         self.answered = False
         self.called = False
 
+    def add(self, other: Facts) -> None:
+        """Add what later items tell."""
+        self.messages += other.messages
+        self.calls.update(other.calls)
+        self.refusals += other.refusals
+        self.logprobs += other.logprobs
+        self.answered = self.answered or other.answered
+        self.called = self.called or other.called
+
 
 def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> ModelResponse:
     """

@@ -78,9 +78,9 @@ class _Piece:
 
 
 class _Item:
-    """One item of the output while it comes."""
+    """One item of the output while it comes; *reserved* is the place of its first part, where others came sooner."""
 
-    __slots__ = ("args", "done", "kind", "pieces", "whole")
+    __slots__ = ("args", "done", "facts", "kind", "pieces", "reserved", "whole")
 
     def __init__(self, whole: dict[str, Any]) -> None:
         self.whole = whole
@@ -88,6 +88,8 @@ class _Item:
         self.done = False
         self.args = ""  # of a call that cannot be announced yet
         self.pieces: dict[Any, _Piece] = {}
+        self.reserved: Optional[int] = None
+        self.facts = Facts()
 
 
 class _Stream:
@@ -102,7 +104,6 @@ class _Stream:
         self.items: list[_Item] = []
         self.by_index: dict[int, _Item] = {}
         self.by_id: dict[str, _Item] = {}
-        self.facts = Facts()
         self.known: tuple[Any, Any] = (None, None)
 
     def find(self, index: object, identifier: object, kind: str) -> Optional[_Item]:
@@ -124,6 +125,10 @@ class _Stream:
         return item
 
     def add(self, whole: dict[str, Any], index: object) -> _Item:
+        """A new item; one before it that has not said anything yet keeps its place in the order."""
+        last = self.items[-1] if self.items else None
+        if last is not None and not (last.done or last.pieces):
+            last.reserved = self.next()
         item = _Item(whole)
         self.items.append(item)
         if index.__class__ is int:
@@ -133,9 +138,13 @@ class _Stream:
             self.by_id[identifier] = item
         return item
 
-    def start(self, item: _Item, key: Any, part: ModelResponsePart) -> _Piece:
-        piece = item.pieces[key] = _Piece(self.parts)
+    def next(self) -> int:
         self.parts += 1
+        return self.parts - 1
+
+    def start(self, item: _Item, key: Any, part: ModelResponsePart) -> _Piece:
+        index, item.reserved = item.reserved, None
+        piece = item.pieces[key] = _Piece(self.next() if index is None else index)
         self.events.append(PartStartEvent(piece.index, part))
         return piece
 
@@ -179,7 +188,7 @@ class _Stream:
         if whole["type"] != item.kind:
             raise ValueError(f"{path}.type: expected {item.kind[:40]!r} as before, got {whole['type'][:40]!r}")
         item.done = True
-        parts = list(parts_of(whole, path, self.provider_name, self.facts))
+        parts = list(parts_of(whole, path, self.provider_name, item.facts))
         keys: list[Any] = [item.kind]
         if item.kind == "reasoning":
             keys = [key for key, _ in thoughts_of(whole, path)]
@@ -193,7 +202,7 @@ class _Stream:
             else:
                 self._fill(part, piece, path)
         if item.pieces and item.kind == "message":
-            self.facts.answered = True
+            item.facts.answered = True
 
     def _fill(self, part: ModelResponsePart, piece: _Piece, path: str) -> None:
         if isinstance(part, TextPart):
@@ -292,10 +301,11 @@ def _end(stream: _Stream, event: dict[str, Any]) -> None:
         stream.finish(item, item.whole, "item")
     stream.ended = True
     stream.events.append(ResponseInfo(usage=usage_of(response.get("usage"))))
-    reason, said = finish_of(response, stream.facts)
-    stream.events.append(
-        ResponseInfo(finish_reason=reason, provider_details=details_of(stream.facts, said), complete=True)
-    )
+    facts = Facts()
+    for item in stream.items:
+        facts.add(item.facts)
+    reason, said = finish_of(response, facts)
+    stream.events.append(ResponseInfo(finish_reason=reason, provider_details=details_of(facts, said), complete=True))
 
 
 def _failed(stream: _Stream, event: dict[str, Any]) -> None:
