@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
-from .deadline import current_deadline
-from .exceptions import AgentRunError, ModelRetry, RunCancelled, UsageLimitExceeded, UserError
+from .exceptions import AgentRunError, RunCancelled, UsageLimitExceeded, UserError
 from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
 from .messages import (
     AgentRunResultEvent,
@@ -27,27 +25,20 @@ from .messages import (
     RetryEvent,
     RetryPromptPart,
     ToolCallPart,
-    ToolReturn,
-    ToolReturnPart,
-    UserPromptPart,
 )
 from .models.base import response_of
 from .plan import Ask, Asked, RunPlan, RunState, RunTools, ToolOutcome
 from .response_stream import AgentStream, partial_response
 from .result_tools import FinalResult, ResultDataT
 from .run_result import AgentRunResult
-from .schema.errors import ValidationError
+from .tool_calls import call_tool, check_depth
 from .tools import AgentDepsT
 from .usage import Usage
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["AgentRun", "AgentRunContext", "call_tool", "capture_run_messages", "run_state"]
-
-_MAX_DEPTH = 20  # runs inside tools of runs; deeper is a tool that calls its own agent for ever
-
-_depth: ContextVar[int] = ContextVar("syncagent_depth", default=0)
+__all__ = ["AgentRun", "AgentRunContext", "capture_run_messages", "run_state"]
 
 
 class _Captured:
@@ -136,11 +127,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def __init__(self, plan: RunPlan, state: RunState, converter: Optional[Converter] = None) -> None:
         self.plan = plan
         self.new_message_index = len(state.message_history)
-        if _depth.get() >= _MAX_DEPTH:
-            raise UserError(
-                f"Runs are nested {_MAX_DEPTH} deep: a tool seems to call its own agent without end. "
-                "Give the inner run another agent, or a condition to stop."
-            )
+        check_depth()
         self._state = state
         self._converter = converter
         self._failed = False
@@ -459,43 +446,3 @@ def _check_node(node: Any) -> None:
         raise UserError(
             f"A run goes on with one of its nodes, or with End(FinalResult(data)); got {type(node).__name__}."
         )
-
-
-def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome:
-    """
-    Call one function tool, in this thread.
-
-    Wrong arguments and ``ModelRetry`` become a retry; every other exception of the tool passes through.
-    """
-    plan.deadline.check()
-    tool = plan.tools[call.tool_name]
-    try:
-        args, kwargs = tool.function_schema.bind(call.args or "{}")
-    except ValidationError as error:
-        return _refused(call, error.errors, error)
-    if tool.takes_ctx:
-        args = [plan.tool_context(state, call), *args]
-    # Set around this one call: runs started inside the tool inherit the deadline, and nobody else sees it.
-    deadline, depth = current_deadline.set(plan.deadline), _depth.set(_depth.get() + 1)
-    try:
-        value = tool.function(*args, **kwargs)
-    except ModelRetry as error:
-        return _refused(call, error.message, error)
-    finally:
-        current_deadline.reset(deadline)
-        _depth.reset(depth)
-    plan.deadline.check()
-    if type(value) is CoroutineType:
-        value.close()
-        raise UserError(
-            f"Tool {call.tool_name!r} returned a coroutine; tools are plain functions. "
-            "Wrap it: def tool(...): return asyncio.run(coroutine(...))"
-        )
-    if type(value) is not ToolReturn:
-        return ToolOutcome(ToolReturnPart(call.tool_name, value, call.tool_call_id))
-    part = ToolReturnPart(call.tool_name, value.return_value, call.tool_call_id, metadata=value.metadata)
-    return ToolOutcome(part, [] if value.content is None else [UserPromptPart(value.content)])
-
-
-def _refused(call: ToolCallPart, content: Any, error: Exception) -> ToolOutcome:
-    return ToolOutcome(RetryPromptPart(content, call.tool_name, call.tool_call_id), error=error)
