@@ -58,7 +58,7 @@ _CONTENT = {
 _MESSAGES = {"request": ModelRequest, "response": ModelResponse}
 
 # Fields that are written only where they are set: what the reference API of March 2025 did not have.
-_ADDED = {
+_ADDED: dict[type, tuple[str, ...]] = {
     ToolReturnPart: ("metadata",),
     ThinkingPart: ("id", "signature", "provider_name"),
     ModelResponse: ("usage", "finish_reason", "provider_name", "provider_response_id", "provider_details"),
@@ -173,7 +173,12 @@ def _loader() -> Converter:
     converter.register_structure_hook(dt.datetime, _timestamp)
     converter.register_structure_hook(int, _count)
     converter.register_structure_hook(Decimal, _decimal)
+    # Later versions have a word beside true and false, which opens the private network; here it opens nothing.
+    media: dict[str, Any] = {"force_download": lambda value, _: bool(value)}
     hooks: dict[type, dict[str, Any]] = {
+        ImageUrl: media,
+        AudioUrl: media,
+        DocumentUrl: media,
         UserPromptPart: {"content": lambda value, _: _user_content(value, converter)},
         ToolReturnPart: {"content": _as_it_is, "metadata": _as_it_is},
         RetryPromptPart: {"content": _retry_content},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from .base import Login, Provider, Target
 
@@ -34,7 +34,8 @@ class LocalProvider(Provider, row="local"):
         if self._transport is None and self._base_url is None and "SYNCAGENT_LOCAL_URL" not in os.environ:
             from ..transport import shared_transport
 
-            self._transport = shared_transport(**{**self._settings, "trust_env": False})
+            settings: dict[str, Any] = {**self._settings, "trust_env": False}
+            self._transport = shared_transport(**settings)
         return super().transport
 
     def target(self, model_name: str, deadline: Optional[Deadline] = None) -> Target:

@@ -28,6 +28,8 @@ from syncagent.schema.json_schema import copy_schema, is_object_type, json_schem
 from syncagent.schema.structure import structurer
 
 T = TypeVar("T")
+# typing_extensions 4.6 has no Doc yet; its text is read by the attribute (PEP 727), whatever the class.
+Doc: Any = getattr(te, "Doc", None) or collections.namedtuple("Doc", "documentation")
 BareList, BareTuple = (vars(typing)[name] for name in ("List", "Tuple"))  # the old names, which linters rewrite
 
 
@@ -148,7 +150,7 @@ UserId = NewType("UserId", int)
         (UserId, {"type": "integer"}),
         (Annotated[int, "a text"], {"type": "integer", "description": "a text"}),
         (Annotated[Annotated[int, "inner"], "outer"], {"type": "integer", "description": "outer"}),
-        (Annotated[int, te.Doc("documented")], {"type": "integer", "description": "documented"}),
+        (Annotated[int, Doc("documented")], {"type": "integer", "description": "documented"}),
         (T, {}),
         (Plain, {"properties": {"x": {"type": "integer"}}, "type": "object", "required": ["x"]}),
         (
