@@ -11,10 +11,17 @@ __all__ = ["AudioUrl", "BinaryContent", "CachePoint", "DocumentUrl", "ImageUrl",
 
 @attrs.define
 class ImageUrl:
-    """The address of an image: jpg, jpeg, png, gif or webp."""
+    """
+    The address of an image: jpg, jpeg, png, gif or webp.
+
+    Args:
+        url: the address.
+        force_download: whether the bytes are sent, fetched here, also where the provider would fetch them itself.
+    """
 
     url: str
     kind: Literal["image-url"] = "image-url"
+    force_download: bool = attrs.field(default=False, kw_only=True, repr=False)
 
     @property
     def media_type(self) -> str:
@@ -24,10 +31,17 @@ class ImageUrl:
 
 @attrs.define
 class AudioUrl:
-    """The address of a sound: mp3 or wav."""
+    """
+    The address of a sound: mp3 or wav.
+
+    Args:
+        url: the address.
+        force_download: whether the bytes are sent, fetched here, also where the provider would fetch them itself.
+    """
 
     url: str
     kind: Literal["audio-url"] = "audio-url"
+    force_download: bool = attrs.field(default=False, kw_only=True, repr=False)
 
     @property
     def media_type(self) -> str:
@@ -37,10 +51,17 @@ class AudioUrl:
 
 @attrs.define
 class DocumentUrl:
-    """The address of a document such as a PDF."""
+    """
+    The address of a document such as a PDF.
+
+    Args:
+        url: the address.
+        force_download: whether the bytes are sent, fetched here, also where the provider would fetch them itself.
+    """
 
     url: str
     kind: Literal["document-url"] = "document-url"
+    force_download: bool = attrs.field(default=False, kw_only=True, repr=False)
 
     @property
     def media_type(self) -> str:

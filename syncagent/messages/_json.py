@@ -59,6 +59,9 @@ _MESSAGES = {"request": ModelRequest, "response": ModelResponse}
 
 # Fields that are written only where they are set: what the reference API of March 2025 did not have.
 _ADDED: dict[type, tuple[str, ...]] = {
+    ImageUrl: ("force_download",),
+    AudioUrl: ("force_download",),
+    DocumentUrl: ("force_download",),
     ToolReturnPart: ("metadata",),
     ThinkingPart: ("id", "signature", "provider_name"),
     ModelResponse: ("usage", "finish_reason", "provider_name", "provider_response_id", "provider_details"),

@@ -22,7 +22,9 @@ from ..settings import merge_model_settings
 from ..tools import ModelRequestParameters
 from ..transport import Frame, HttpRequest, sse_frames
 from ..transport.answers import parse_json, redact
+from ..transport.download import DownloadRules
 from . import check_allow_model_requests
+from ._inline import inlined
 from .base import Model, StreamedResponse
 from .profiles import ModelProfile, infer_profile
 from .wire import CountingWire, ModelCall, ResponseInfo, Wire
@@ -52,9 +54,14 @@ class WireModel(Model):
         profile: what the model can do; by default looked up by its name.
         settings: settings that hold where the caller gives none.
 
+    Attributes:
+        downloads: what holds for URLs whose bytes have to be sent.
+
     Raises:
         UserError: the name is empty.
     """
+
+    downloads: DownloadRules = DownloadRules()
 
     def __init__(
         self,
@@ -203,6 +210,7 @@ class WireModel(Model):
     ) -> HttpRequest:
         provider = self._provider
         target = provider.target(self._model_name, parameters.deadline)
+        messages = inlined(messages, self._wire.inline, self.downloads, parameters.deadline, self._model_name)
         wired = (encode or self._wire.encode)(
             ModelCall(
                 target.model_name,
@@ -216,10 +224,10 @@ class WireModel(Model):
             )
         )
         url = target.base_url + wired.path
-        if wired.query:
+        if wired.query or target.query:
             from urllib.parse import urlencode
 
-            url += "?" + urlencode(wired.query)
+            url += "?" + urlencode({**target.query, **wired.query})
         headers = {"Content-Type": "application/json", **wired.headers}
         extra = settings.get("extra_headers")
         if extra:
@@ -299,7 +307,12 @@ class _Reading:
         if kind == "application/json" or kind.endswith("+json"):
             yield from self._whole()
         elif kind in _EVENTS:
-            yield from model.wire.decode_stream(sse_frames(http, model_name=model.model_name, pause=_PAUSE))
+            read = sse_frames
+            if kind == _AWS_EVENTS:
+                from ..transport.eventstream import eventstream_frames
+
+                read = eventstream_frames
+            yield from model.wire.decode_stream(read(http, model_name=model.model_name, pause=_PAUSE))
             if self.response.info.complete:
                 self._read_end()
         else:
@@ -346,5 +359,8 @@ class _Reading:
 
 _END_PATIENCE = 0.25  # seconds that the end of a body may come after its end mark
 _PAUSE = Frame("pause", b"")
+_AWS_EVENTS = "application/vnd.amazon.eventstream"
 # Servers that name no type, or a simple one, are believed: what is no event gives an incomplete stream.
-_EVENTS = frozenset({"text/event-stream", "", "text/plain", "application/octet-stream", "binary/octet-stream"})
+_EVENTS = frozenset(
+    {"text/event-stream", _AWS_EVENTS, "", "text/plain", "application/octet-stream", "binary/octet-stream"}
+)
