@@ -25,6 +25,7 @@ _PLAIN = frozenset(
 )
 # Names, remarks and hints for programs: nothing that a value could break.
 _SILENT = frozenset({"$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "discriminator"})
+_NAMED = frozenset({"properties", "$defs", "definitions"})
 _FORMATS = frozenset({"date-time", "date", "time", "double", "float", "int32", "int64", "enum"})
 _OF_TYPE = {
     "array": frozenset({"items", "prefixItems", "minItems", "maxItems"}),
@@ -149,16 +150,17 @@ class _Rewriter:
                 remarks.append(dump_str(item))
                 continue
             for key, value in flat.items():
-                if key in ("properties", "$defs", "definitions") and isinstance(merged.get(key), Mapping):
-                    clash = [name for name in value if name in merged[key] and merged[key][name] != value[name]]
+                mine = merged.get(key)
+                if key in _NAMED and isinstance(mine, Mapping) and isinstance(value, Mapping):
+                    clash = [name for name in value if name in mine and mine[name] != value[name]]
                     remarks += [dump_str({name: value[name]}) for name in clash]
-                    merged[key] = {**value, **merged[key]}
-                elif key == "required" and isinstance(merged.get(key), list):
-                    merged[key] = [*merged[key], *(name for name in value if name not in merged[key])]
-                elif key == "title" or key not in merged or merged[key] == value:
+                    merged[key] = {**value, **mine}
+                elif key == "required" and isinstance(mine, list) and isinstance(value, list):
+                    merged[key] = [*mine, *(name for name in value if name not in mine)]
+                elif key == "title" or key not in merged or mine == value:
                     merged.setdefault(key, value)
                 elif key == "description":
-                    merged[key] = f"{merged[key]}\n{value}"
+                    merged[key] = f"{mine}\n{value}"
                 else:
                     remarks.append(dump_str({key: value}))
         return _noted(merged, [f"also: {remark}" for remark in remarks])
@@ -213,15 +215,17 @@ def _enum(_: _Rewriter, value: Any, schema: Mapping[str, Any], target: _Schema, 
 
 
 def _lower_bound(_: _Rewriter, value: Any, schema: Mapping[str, Any], target: _Schema, notes: list[str]) -> None:
-    if schema.get("type") == "integer" and type(value) is int:
-        target["minimum"] = max(value + 1, schema.get("minimum", value + 1))
+    other = schema.get("minimum", value)
+    if schema.get("type") == "integer" and type(value) is int and type(other) is int:
+        target["minimum"] = max(value + 1, other)
     else:
         notes.append(f"exclusiveMinimum: {dump_str(value)}")
 
 
 def _upper_bound(_: _Rewriter, value: Any, schema: Mapping[str, Any], target: _Schema, notes: list[str]) -> None:
-    if schema.get("type") == "integer" and type(value) is int:
-        target["maximum"] = min(value - 1, schema.get("maximum", value - 1))
+    other = schema.get("maximum", value)
+    if schema.get("type") == "integer" and type(value) is int and type(other) is int:
+        target["maximum"] = min(value - 1, other)
     else:
         notes.append(f"exclusiveMaximum: {dump_str(value)}")
 
@@ -238,8 +242,9 @@ def _items(rewriter: _Rewriter, value: Any, schema: Mapping[str, Any], target: _
     if isinstance(value, list):  # draft 2019-09 and older
         target["prefixItems"] = [rewriter.rewrite(item) for item in value]
     elif value is False:
-        longest = len(schema.get("prefixItems", ()))
-        target["maxItems"] = min(longest, schema.get("maxItems", longest))
+        prefix, longest = schema.get("prefixItems"), schema.get("maxItems")
+        count = len(prefix) if isinstance(prefix, list) else 0
+        target["maxItems"] = min(count, longest) if type(longest) is int else count
     else:
         target["items"] = rewriter.rewrite(value)
 
@@ -279,7 +284,7 @@ _KEYWORDS: dict[str, Callable[[_Rewriter, Any, Mapping[str, Any], _Schema, list[
     "prefixItems": _prefix,
     "properties": _properties,
 }
-_SHAPES: dict[str, type] = {"anyOf": list, "oneOf": list, "prefixItems": list, "properties": Mapping}
+_SHAPES: dict[str, type] = {"anyOf": list, "format": str, "oneOf": list, "prefixItems": list, "properties": Mapping}
 
 
 def _noted(schema: Mapping[str, Any], notes: list[str]) -> _Schema:
@@ -294,7 +299,7 @@ def _noted(schema: Mapping[str, Any], notes: list[str]) -> _Schema:
 def _typed(schema: _Schema) -> _Schema:
     """Of several types there may be one and null; more are a choice."""
     kinds = schema.get("type")
-    if not isinstance(kinds, list):
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
         return schema
     if len([kind for kind in kinds if kind != "null"]) < 2:
         if len(kinds) == 1:

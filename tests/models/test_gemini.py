@@ -91,7 +91,7 @@ def _answered(*parts: Any, **quirks: Any) -> Any:
     ],
 )
 def test_path(model: str, quirks: dict[str, Any], path: str) -> None:
-    """The model stands in the path: under models, or under its publisher; what has a meaning in addresses is escaped."""
+    """The model stands in the path: under models, or under its publisher; what addresses give a meaning is escaped."""
     assert encode(_call([], model=model, **quirks)).path == path
 
 
@@ -382,7 +382,7 @@ def test_unknown_tool_choice() -> None:
 
 def test_native_tools() -> None:
     """The provider's own tools go as they are, before functions; where it wants that, their calls are asked for."""
-    search = {"googleSearch": {}}
+    search: dict[str, Any] = {"googleSearch": {}}
     body = _body([], {}, ModelRequestParameters([_WEATHER], native_tools=[search]))
     assert body["tools"][0] == search
     assert body["tools"][1].keys() == {"functionDeclarations"}
@@ -403,7 +403,7 @@ def test_native_result() -> None:
         "responseJsonSchema": {**_SCHEMA, "properties": {"city": {"enum": ["x"]}}},
     }
     for mode in ("prompted", "tool"):
-        assert "generationConfig" not in _body([], {}, ModelRequestParameters(result_mode=mode, result_schema=schema))  # type: ignore[arg-type] # both are modes
+        assert "generationConfig" not in _body([], {}, ModelRequestParameters(result_mode=mode, result_schema=schema))
 
 
 # --- settings --------------------------------------------------------------------------------------
@@ -546,4 +546,4 @@ def test_unknown_quirk() -> None:
 def test_profiles(name: str, together: bool, quirks: set[str]) -> None:
     """From 3 on a schema goes with tools, and calls need signatures; the Gemini API alone shows its tools' calls."""
     profile = infer_profile(*name.split(":"))
-    assert (profile.native_with_tools, profile.quirks.keys()) == (together, quirks)
+    assert (profile.native_with_tools, set(profile.quirks)) == (together, quirks)

@@ -132,7 +132,7 @@ def test_other_parts() -> None:
 def test_grounding() -> None:
     """What stood beside the content is one opaque part at the end; the last word of a stream holds."""
     first, last = {"webSearchQueries": ["a"]}, {"webSearchQueries": ["a", "b"]}
-    cited = {"citationSources": []}
+    cited: dict[str, Any] = {"citationSources": []}
     body = _body({"text": "a"})
     body["candidates"][0].update(groundingMetadata=last, citationMetadata=cited)
     expected = [TextPart("a"), OpaquePart(_GLA, {"groundingMetadata": last, "citationMetadata": cited})]
