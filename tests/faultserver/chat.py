@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import select
 import time
 from typing import Any, Optional
 
-from .scenarios import as_json
 from .server import Peer, Request, Scenario
 
 __all__ = ["DONE", "HEAD", "Leaving", "chunk", "event", "finish", "scenario_of", "text", "usage"]
@@ -18,7 +18,8 @@ DONE = b"data: [DONE]\n\n"
 def event(delta: Optional[dict[str, Any]], finish_reason: Optional[str] = None, **more: Any) -> bytes:
     """One event; without choices where there is no delta."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
-    return b"data: " + as_json({"id": "chatcmpl-1", "model": "loopback", "choices": choices, **more}) + b"\n\n"
+    whole = {"id": "chatcmpl-1", "model": "loopback", "choices": choices, **more}
+    return b"data: " + json.dumps(whole, ensure_ascii=False).encode() + b"\n\n"
 
 
 def text(*pieces: str) -> bytes:
