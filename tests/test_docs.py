@@ -271,8 +271,9 @@ def test_provider_table() -> None:
 
 
 def test_unbuilt_providers() -> None:
-    """The prefixes whose API is not built yet are named as such."""
-    named = [_code(row[0]) for row in table(_docs("reference/providers.md"), "unbuilt")]
+    """The prefixes whose API is not built yet are named as such, as long as there are any."""
+    page = _docs("reference/providers.md")
+    named = [_code(row[0]) for row in table(page, "unbuilt")] if "<!-- table: unbuilt -->" in page else []
     assert sorted(named) == sorted(UNBUILT)
 
 
