@@ -111,6 +111,9 @@ def refused(
         auth: headers whose values must not stand in the error.
     """
     parsed = _error_body(body, auth)
+    named = headers.get("x-amzn-errortype")
+    if named and isinstance(parsed, dict):
+        parsed.setdefault("__type", redact(named[:_TEXT], auth))  # AWS says there what others say in the body
     attributes.update(request_id=request_id(headers), retry_after=retry_after(headers))
     if status < 200:
         text = f"The server answered with status {status}, which never ends a request; a proxy may be broken."
