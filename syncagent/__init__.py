@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         ThinkingPart,
         ToolReturn,
     )
+    from .providers.registry import register_provider
     from .schema.structure import make_converter
     from .settings import ModelSettings
     from .tools import RunContext, Tool
@@ -81,6 +82,7 @@ __all__ = [
     "__version__",
     "capture_run_messages",
     "make_converter",
+    "register_provider",
 ]
 
 __version__ = "0.1.0"
@@ -111,6 +113,7 @@ _HOMES = {
     "ModelResponse": "messages",
     "ThinkingPart": "messages",
     "ToolReturn": "messages",
+    "register_provider": "providers.registry",
     "make_converter": "schema.structure",
     "ModelSettings": "settings",
     "RunContext": "tools",

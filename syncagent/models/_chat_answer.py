@@ -29,6 +29,7 @@ __all__ = [
     "decode_error",
     "first_choice",
     "identifier_of",
+    "kept_fields",
     "pieces",
     "raise_error",
     "text_of",
@@ -96,8 +97,8 @@ def decode(
     calls = message.get("tool_calls")
     if calls:
         parts += _tool_calls(calls)
-    if "keep" in quirks:
-        kept = {key: message[key] for key in quirks["keep"] if message.get(key)}
+    if "keep" in quirks or "note" in quirks:
+        kept = {key: message[key] for key in kept_fields(quirks) if message.get(key)}
         if kept:
             parts.append(OpaquePart(provider_name, kept))
     said = choice.get("finish_reason")
@@ -123,6 +124,11 @@ def decode(
         provider_response_id=identifier if identifier and isinstance(identifier, str) else None,
         provider_details=details or None,
     )
+
+
+def kept_fields(quirks: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the fields of a message that are kept as an ``OpaquePart``."""
+    return (*quirks.get("keep", ()), *quirks.get("note", ()))
 
 
 def decode_error(status: int, body: object, quirks: Mapping[str, Any] = NO_QUIRKS) -> ErrorInfo:

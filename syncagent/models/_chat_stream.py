@@ -23,6 +23,7 @@ from ._chat_answer import (
     arguments_of,
     first_choice,
     identifier_of,
+    kept_fields,
     pieces,
     raise_error,
     text_of,
@@ -105,7 +106,7 @@ class _Stream:
     def __init__(self, provider_name: Optional[str], quirks: Mapping[str, Any]) -> None:
         self.complete = False
         self._provider_name = provider_name
-        self._keep = quirks.get("keep", ())
+        self._keep = kept_fields(quirks)
         self._parts = 0
         self._text: Optional[int] = None
         self._thinking: Optional[int] = None

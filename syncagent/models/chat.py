@@ -8,7 +8,6 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from json.encoder import encode_basestring as quote
@@ -17,11 +16,6 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from ..exceptions import UserError
 from ..jsonable import dump_str
 from ..messages import (
-    AudioUrl,
-    BinaryContent,
-    CachePoint,
-    DocumentUrl,
-    ImageUrl,
     ModelRequest,
     ModelResponse,
     OpaquePart,
@@ -34,6 +28,7 @@ from ..messages import (
     UserPromptPart,
 )
 from ._chat_answer import NO_QUIRKS, decode, decode_error
+from ._chat_content import content_pieces
 from ._chat_stream import decode_stream
 from ._schemas import limit_strings, strict_schema
 from ._tables import by_base
@@ -47,16 +42,26 @@ if TYPE_CHECKING:
 __all__ = ["QUIRKS", "ChatWire", "decode", "decode_error", "decode_stream", "encode"]
 
 QUIRKS: dict[str, str] = {
+    "after_tools": "what the assistant says between the results of tools and a user's words, where it has to be there",
+    "document_url": "True where documents go as document_url, by their address or with their data in it",
     "error_kinds": "texts of error messages, each with the kind of error that it means",
+    "images_only": "True where the only content beside text is images",
     "json_args": "True where the arguments of past calls have to be JSON: broken ones go back as an empty object",
     "keep": "names of fields of an answer's message that are kept as an OpaquePart and sent back",
     "max_length": "the maxLength of strings in schemas that have none",
     "max_tokens": "the body's key for max_tokens",
     "named_tool_choice": "False where a named tool_choice is not obeyed: that tool alone is sent, and required",
+    "note": "names of fields of an answer's message that are kept as an OpaquePart, and not sent back",
+    "path": "the path of the API at the provider's address, where it is not /chat/completions",
+    "plain_audio": "True where input_audio is the data itself, or an address",
     "required_body": "further keys of the body where tool_choice is 'required'",
+    "required_tool_choice": "False where tool_choice cannot be 'required': 'auto' is sent",
+    "settings": "the provider's own settings, with their keys in the body, instead of OpenAI's; others by new keys",
+    "short_ids": "True where ids of tool calls are nine letters or digits: others are replaced, always by the same",
     "stream_usage": "False where stream_options is refused",
     "system_role": "the role of system prompts: system, developer or user",
     "thinking": "the message field in which thinking goes back beside tool calls",
+    "thinking_piece": "True where thinking goes back as the first piece of the content",
     "top_k": "True where the API takes top_k",
     "unsendable": "names of settings that the model refuses",
 }
@@ -114,7 +119,7 @@ def encode(call: ModelCall) -> WireRequest:
     except TypeError as error:
         raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
     # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
-    return WireRequest("/chat/completions", text.encode("utf-8", "backslashreplace"))
+    return WireRequest(call.quirks.get("path", "/chat/completions"), text.encode("utf-8", "backslashreplace"))
 
 
 def _body(call: ModelCall) -> str:
@@ -155,6 +160,11 @@ def _messages(call: ModelCall) -> list[str]:
             frame = _response(message, call)
             if frame is not None:
                 add(frame)
+    if "after_tools" in call.quirks:
+        said = '{"role":"assistant","content":' + quote(call.quirks["after_tools"]) + "}"
+        for index in range(len(frames) - 1, 0, -1):
+            if frames[index].startswith('{"role":"user"') and not _after_tools(frames[index - 1]):
+                frames.insert(index, said)
     return frames
 
 
@@ -178,12 +188,7 @@ def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
     content = part.content
     if isinstance(content, str):
         return '{"role":"user","content":' + quote(content) + "}"
-    items = [
-        (_USER_CONTENT.get(item.__class__) or by_base(_USER_CONTENT, item))(item)
-        for item in content
-        if item.__class__ is not CachePoint
-    ]
-    return '{"role":"user","content":[' + ",".join(items) + "]}"
+    return '{"role":"user","content":' + content_pieces(content, call) + "}"
 
 
 def _tool_return(part: ToolReturnPart, call: ModelCall) -> str:
@@ -191,23 +196,28 @@ def _tool_return(part: ToolReturnPart, call: ModelCall) -> str:
         content = part.model_response_str()
     except TypeError as error:
         raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
-    return '{"role":"tool","tool_call_id":' + _call_id(part) + ',"content":' + quote(content) + "}"
+    return '{"role":"tool","tool_call_id":' + _call_id(part, call) + ',"content":' + quote(content) + "}"
 
 
 def _retry_prompt(part: RetryPromptPart, call: ModelCall) -> str:
     content = quote(part.model_response())
     if part.tool_name is None:
         return '{"role":"user","content":' + content + "}"
-    return '{"role":"tool","tool_call_id":' + _call_id(part) + ',"content":' + content + "}"
+    return '{"role":"tool","tool_call_id":' + _call_id(part, call) + ',"content":' + content + "}"
 
 
-def _call_id(part: Union[ToolCallPart, ToolReturnPart, RetryPromptPart]) -> str:
+def _call_id(part: Union[ToolCallPart, ToolReturnPart, RetryPromptPart], call: ModelCall) -> str:
     if not part.tool_call_id:
         raise UserError(
             f"OpenAI requires `tool_call_id` to be set: the {type(part).__name__} of {part.tool_name!r} has none. "
             "Give each call and its answer in message_history the same id."
         )
-    return quote(part.tool_call_id)
+    identifier = part.tool_call_id
+    if call.quirks.get("short_ids") and not (len(identifier) == 9 and identifier.isascii() and identifier.isalnum()):
+        from hashlib import sha256
+
+        identifier = sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:9]
+    return quote(identifier)
 
 
 _REQUEST_PARTS: dict[type, Callable[[Any, ModelCall], str]] = {
@@ -243,14 +253,22 @@ class _Assistant:
     def frame(self, call: ModelCall) -> Optional[str]:
         if not (self.texts or self.calls):
             return None
-        frame = '{"role":"assistant","content":' + (quote("\n\n".join(self.texts)) if self.texts else "null")
+        content = quote("\n\n".join(self.texts)) if self.texts else "null"
+        if self.thinking and call.quirks.get("thinking_piece"):
+            content = _with_thinking("".join(self.thinking), content if self.texts else None)
+        frame = '{"role":"assistant","content":' + content
         if self.calls:
             frame += ',"tool_calls":[' + ",".join(self.calls) + "]"
-            if self.thinking:
+            if self.thinking and "thinking" in call.quirks:
                 self.fields[call.quirks["thinking"]] = quote("".join(self.thinking))
         for key, value in self.fields.items():
             frame += f",{quote(key)}:{value}"
         return frame + "}"
+
+
+def _with_thinking(thinking: str, text: Optional[str]) -> str:
+    content = '[{"type":"thinking","thinking":[{"type":"text","text":' + quote(thinking) + "}]}"
+    return content + ("]" if text is None else ',{"type":"text","text":' + text + "}]")
 
 
 def _text(part: TextPart, gathered: _Assistant, call: ModelCall) -> None:
@@ -259,7 +277,8 @@ def _text(part: TextPart, gathered: _Assistant, call: ModelCall) -> None:
 
 
 def _thinking(part: ThinkingPart, gathered: _Assistant, call: ModelCall) -> None:
-    if part.content and part.provider_name == call.provider_name and "thinking" in call.quirks:
+    wanted = "thinking" in call.quirks or call.quirks.get("thinking_piece")
+    if wanted and part.content and part.provider_name == call.provider_name:
         gathered.thinking.append(part.content)
 
 
@@ -271,7 +290,7 @@ def _tool_call(part: ToolCallPart, gathered: _Assistant, call: ModelCall) -> Non
         except (ValueError, RecursionError):
             args = ""  # a small model would copy any words put in its mouth
     gathered.calls.append(
-        f'{{"id":{_call_id(part)},"type":"function","function":{{"name":{quote(part.tool_name)},'
+        f'{{"id":{_call_id(part, call)},"type":"function","function":{{"name":{quote(part.tool_name)},'
         f'"arguments":{quote(args if args.strip() else "{}")}}}}}'
     )
 
@@ -288,51 +307,6 @@ _RESPONSE_PARTS: dict[type, Callable[[Any, _Assistant, ModelCall], None]] = {
     ThinkingPart: _thinking,
     ToolCallPart: _tool_call,
     OpaquePart: _opaque,
-}
-
-
-# --- what a user says ------------------------------------------------------------------------------
-
-
-def _said(item: str) -> str:
-    return '{"type":"text","text":' + quote(item) + "}"
-
-
-def _image(item: ImageUrl) -> str:
-    return '{"type":"image_url","image_url":{"url":' + quote(item.url) + "}}"
-
-
-def _binary(item: BinaryContent) -> str:
-    data = base64.b64encode(item.data).decode("ascii")
-    kind = item.media_type
-    address = quote(f"data:{kind};base64,{data}")
-    if kind.startswith("image/"):
-        return f'{{"type":"image_url","image_url":{{"url":{address}}}}}'
-    if kind in _SOUNDS:
-        return f'{{"type":"input_audio","input_audio":{{"data":"{data}","format":"{_SOUNDS[kind]}"}}}}'
-    if kind.startswith(("audio/", "video/")):
-        raise UserError(f"This API takes sound as wav or mp3; got BinaryContent of the type {kind!r}.")
-    # The name is asked for; its ending is all that we know.
-    name = quote(f"document.{item.format if item.is_document else kind.rpartition('/')[2] or 'bin'}")
-    return f'{{"type":"file","file":{{"filename":{name},"file_data":{address}}}}}'
-
-
-_SOUNDS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
-
-
-def _address(item: Union[AudioUrl, DocumentUrl]) -> str:
-    raise UserError(
-        f"This API takes addresses of images only; got {type(item).__name__}. "
-        "Fetch the content yourself and pass BinaryContent(data, media_type)."
-    )
-
-
-_USER_CONTENT: dict[type, Callable[[Any], str]] = {
-    str: _said,
-    ImageUrl: _image,
-    BinaryContent: _binary,
-    AudioUrl: _address,
-    DocumentUrl: _address,
 }
 
 
@@ -355,11 +329,13 @@ def _tools(call: ModelCall, body: dict[str, str]) -> None:
                 body["tool_choice"] = f'{{"type":"function","function":{{"name":{quote(choice)}}}}}'
             else:
                 tools, choice = named, "required"
+        if choice == "required" and not quirks.get("required_tool_choice", True):
+            choice = "auto"
         body.setdefault("tool_choice", quote(choice))
         if choice == "required":
             for key, value in quirks.get("required_body", {}).items():
                 body[key] = dump_str(value)
-        if "parallel_tool_calls" in settings:
+        if "parallel_tool_calls" in settings and "parallel_tool_calls" not in quirks.get("unsendable", ()):
             body["parallel_tool_calls"] = dump_str(settings["parallel_tool_calls"])
     length = quirks.get("max_length")
     body["tools"] = dump_str([*[_tool(tool, length) for tool in tools], *parameters.native_tools])
@@ -383,12 +359,12 @@ def _response_format(schema: Mapping[str, Any], call: ModelCall) -> str:
 
 def _settings(call: ModelCall, body: dict[str, str]) -> None:
     quirks = call.quirks
-    unsendable = quirks.get("unsendable", ())
+    unsendable, own = quirks.get("unsendable", ()), quirks.get("settings", _OPENAI_SETTINGS)
     dropped = []
     for key, value in call.settings.items():
         if key in _NOT_OURS or value is None:
             continue
-        name = _SETTINGS.get(key)
+        name = own.get(key) or _SETTINGS.get(key)
         if key == "max_tokens":
             name = quirks.get("max_tokens", name)
         elif key == "top_k" and quirks.get("top_k"):
@@ -418,6 +394,8 @@ _SETTINGS = {
     "stop_sequences": "stop",
     "logprobs": "logprobs",
     "top_logprobs": "top_logprobs",
+}
+_OPENAI_SETTINGS = {
     "openai_metadata": "metadata",
     "openai_prediction": "prediction",
     "openai_prompt_cache_key": "prompt_cache_key",

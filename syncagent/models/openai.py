@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ..exceptions import UserError
-from ..providers.base import Provider, infer_provider
 from ..settings import ModelSettings
-from .chat import QUIRKS, ChatWire, decode, decode_error, decode_stream, encode
-from .profiles import infer_profile
-from .wire_model import WireModel
+from .chat import decode, decode_error, decode_stream, encode
+from .chat_model import ChatModel
 
 if TYPE_CHECKING:
+    from ..providers.base import Provider
     from .profiles import ModelProfile
 
 __all__ = [
@@ -50,7 +49,7 @@ class OpenAIModelSettings(ModelSettings, total=False):
     """The older name of the two above."""
 
 
-class OpenAIModel(WireModel):
+class OpenAIModel(ChatModel):
     """
     A model behind OpenAI's chat API.
 
@@ -78,25 +77,12 @@ class OpenAIModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        row = provider.row
-        if row.wire != "chat":
-            raise UserError(f"The provider {row.name!r} does not speak OpenAI's chat API.")
-        if profile is None:
-            profile = infer_profile(provider.name, model_name)
-        quirks: dict[str, Any] = {**row.quirks, **profile.quirks}
+        quirks: dict[str, Any] = {}
         if system_prompt_role is not None:
             if system_prompt_role not in ("system", "developer", "user"):
                 raise UserError(
                     f"system_prompt_role is 'system', 'developer' or 'user'; got {system_prompt_role!r}."
                 )
             quirks["system_role"] = system_prompt_role
-        if not quirks.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
         self.system_prompt_role = system_prompt_role
-        wire = ChatWire(provider.name, quirks)
-        super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
+        super().__init__(model_name, provider=provider, profile=profile, settings=settings, quirks=quirks)

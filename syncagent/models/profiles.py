@@ -63,6 +63,15 @@ _REASONING = ModelProfile(
 # Newer ones take sampling settings where their effort is "none".
 _LATER_REASONING = ModelProfile(encrypted_thinking=True, quirks=_LIMIT)
 
+_OPENAI = (
+    ("o[134]", _REASONING),
+    ("o[134]-*", _REASONING),
+    ("gpt-5-chat*", ModelProfile(quirks=_LIMIT)),
+    ("gpt-5", _REASONING),
+    ("gpt-5-*", _REASONING),
+    ("gpt-5.*", _LATER_REASONING),
+)
+
 # https://platform.claude.com/docs/en/models/overview. Later models may write more than these limits (64,000 tokens
 # from 3.7 on, 128,000 from 4.6 on), but hardly within the 600 s that an answer is waited for that is not streamed.
 _CLAUDE_LIMIT = {"max_tokens": 16_384}
@@ -88,6 +97,53 @@ _UNSIGNED = {"missing_signature": "skip_thought_signature_validator"}
 _GEMINI_3 = ModelProfile(quirks={**_UNSIGNED, "server_tool_calls": True})
 _GEMINI_3_VERTEX = ModelProfile(quirks=_UNSIGNED)
 
+# https://docs.x.ai/docs/guides/reasoning: what reasoning models refuse.
+_GROK = ModelProfile(quirks={"unsendable": frozenset({"frequency_penalty", "presence_penalty", "stop_sequences"})})
+# https://platform.moonshot.ai/docs/guide/kimi-k2-5-quickstart: what the newer models have fixed.
+_KIMI = ModelProfile(
+    quirks={
+        "max_tokens": "max_completion_tokens",
+        "unsendable": frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"}),
+    }
+)
+# A JSON schema and tools do not go together: https://console.groq.com/docs/structured-outputs,
+# https://inference-docs.cerebras.ai/capabilities/structured-outputs, https://docs.cohere.com/docs/structured-outputs.
+_SCHEMA_ALONE = ModelProfile(native_with_tools=False)
+# https://docs.perplexity.ai/guides/structured-outputs: a schema, but no tools of one's own.
+_SONAR = ModelProfile(result_mode="native", native_with_tools=False)
+
+# What Bedrock's models take, by their ids without regions. The choice of tools:
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html; system prompts:
+# https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html; caches:
+# https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html. Claude's own rules are those above.
+_BEDROCK_CLAUDE: dict[str, Any] = {"cache": ("tools", "system", "messages"), "top_k": ("top_k",)}
+_BEDROCK = (
+    ("anthropic.claude-3-[hos]*", ModelProfile(quirks={"native": False, "top_k": ("top_k",)})),
+    ("anthropic.claude-3-5-sonnet*", ModelProfile(quirks={"native": False, "top_k": ("top_k",)})),
+    ("anthropic.claude-3-*", ModelProfile(quirks={**_BEDROCK_CLAUDE, "native": False})),
+    ("anthropic.claude-*-4-20*", ModelProfile(quirks={**_BEDROCK_CLAUDE, "native": False})),
+    ("anthropic.claude-*-4-1-*", ModelProfile(quirks={**_BEDROCK_CLAUDE, "native": False})),
+    ("anthropic.claude-*-4-[56]*", ModelProfile(quirks=_BEDROCK_CLAUDE)),
+    *(
+        (
+            f"anthropic.claude-{name}",
+            ModelProfile(
+                result_mode="native",
+                quirks={**_BEDROCK_CLAUDE, "unsendable": _CLAUDE_UNSENDABLE, "tool_choice": ("auto",)},
+            ),
+        )
+        for name in ("opus-5-5*", "fable-5-[12]*", "mythos-5-[12]*")
+    ),
+    ("anthropic.claude-*", ModelProfile(quirks={**_BEDROCK_CLAUDE, "unsendable": _CLAUDE_UNSENDABLE})),
+    ("amazon.nova-*", ModelProfile(quirks={"cache": ("system", "messages"), "top_k": ("inferenceConfig", "topK")})),
+    ("amazon.titan-*", ModelProfile(quirks={"system": False})),
+    ("cohere.command-r-*", ModelProfile(quirks={"tool_choice": ()})),
+    ("cohere.command-*", ModelProfile(quirks={"system": False, "tool_choice": ()})),
+    ("meta.llama*", ModelProfile(quirks={"tool_choice": ("auto",)})),
+    ("mistral.mi[sx]tral-[78]*", ModelProfile(quirks={"system": False})),
+    ("mistral.*", ModelProfile(quirks={"tool_choice": ("auto", "any")})),
+)
+
 _TABLE: tuple[tuple[str, ModelProfile], ...] = (
     ("anthropic:claude-3-[hos]*", _CLAUDE_3),
     ("anthropic:claude-3-5-*", _CLAUDE_3_5),
@@ -103,12 +159,20 @@ _TABLE: tuple[tuple[str, ModelProfile], ...] = (
     ("google-*:gemini-[12]*", _GEMINI),
     ("google-gla:gemini-*", _GEMINI_3),
     ("google-vertex:gemini-*", _GEMINI_3_VERTEX),
-    ("openai:o[134]", _REASONING),
-    ("openai:o[134]-*", _REASONING),
-    ("openai:gpt-5-chat*", ModelProfile(quirks=_LIMIT)),
-    ("openai:gpt-5", _REASONING),
-    ("openai:gpt-5-*", _REASONING),
-    ("openai:gpt-5.*", _LATER_REASONING),
+    *((f"bedrock:{pattern}", profile) for pattern, profile in _BEDROCK),
+    ("cerebras:*", _SCHEMA_ALONE),
+    ("cohere:*", _SCHEMA_ALONE),
+    ("groq:*", _SCHEMA_ALONE),
+    ("moonshotai:kimi-k2.*", _KIMI),
+    ("moonshotai:kimi-k3*", _KIMI),
+    ("perplexity:*", _SONAR),
+    ("xai:*-non-reasoning", _PLAIN),
+    ("xai:grok-3-mini*", _GROK),
+    ("xai:grok-4", _GROK),
+    ("xai:grok-4-0*", _GROK),
+    ("xai:grok-4*-reasoning", _GROK),
+    ("xai:grok-code*", _GROK),
+    *((home + pattern, profile) for home in ("openai:", "azure:", "github:openai/") for pattern, profile in _OPENAI),
     ("openai:codex-*", _REASONING),
     # A schema beside tools makes llama.cpp's server ignore the tools; free text without a limit can go on for minutes.
     ("local:*", ModelProfile(result_mode="tool", native_with_tools=False, settings={"max_tokens": 512})),

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .base import Provider, infer_provider, provider_class
+from .registry import register_provider
 
-__all__ = ["Provider", "infer_provider", "provider_class"]
+__all__ = ["Provider", "infer_provider", "provider_class", "register_provider"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, Optional,
 from urllib.parse import urlsplit
 
 from ..exceptions import MissingKeyError, UserError
-from .table import ROWS, UNBUILT, ProviderRow
+from .table import ALIASES, ROWS, UNBUILT, ProviderRow
 
 if TYPE_CHECKING:
     import requests
@@ -31,11 +31,13 @@ class Target(NamedTuple):
         base_url: the address that the API's paths are appended to; no slash at its end.
         auth: gives the headers that log in, at every try; None where nobody has to.
         model_name: the model, as this address calls it.
+        query: what the address wants in every request's query.
     """
 
     base_url: str
     auth: Optional[Auth]
     model_name: str
+    query: Mapping[str, str] = {}
 
 
 class Provider:
@@ -62,6 +64,8 @@ class Provider:
     """
 
     row: ClassVar[ProviderRow]
+    address_argument: ClassVar[str] = "base_url"
+    """The argument that an error asks for where there is no address."""
 
     def __init_subclass__(cls, row: Optional[str] = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -134,7 +138,7 @@ class Provider:
             key = os.environ.get(row.key_variable)
         if not key:
             if row.needs_key and not chosen:
-                self._missing()
+                raise MissingKeyError(self.missing_key())
             return Target(base_url, None, model_name)
         required = row.needs_key and not chosen
         return Target(base_url, Login(self, key, required), model_name)
@@ -160,32 +164,52 @@ class Provider:
             if value:
                 return _address(value, variable), True
         if self.row.base_url is None:
-            raise UserError(f"{type(self).__name__} has no address of its own: pass base_url=.")
+            ask = f"pass {self.address_argument}=" + (f" or set `{variable}`" if variable else "")
+            raise UserError(f"{type(self).__name__} has no address of its own: {ask}.")
         return self.row.base_url, False
 
-    def _missing(self) -> None:
+    def missing_key(self) -> str:
+        """What to do where there is no key."""
         name = type(self).__name__
-        raise MissingKeyError(
-            f"Set the `{self.row.key_variable}` environment variable or pass it via `{name}(api_key=...)` "
-            f"to use the {self.row.title} provider."
-        )
+        variable = self.row.key_variable
+        how = "Pass a key" if variable is None else f"Set the `{variable}` environment variable or pass it"
+        return f"{how} via `{name}(api_key=...)` to use the {self.row.title} provider."
 
 
 class Login:
     """
     Makes the header that logs in, at every try of one request; its repr shows no key.
 
+    Args:
+        provider: whose row says how.
+        key: the key, or a function that gives it.
+        required: whether a function that gives none is an error.
+        header: another header than the row's.
+        scheme: what stands before the key in it.
+
     Attributes:
         given: the headers of the last try, for who has to keep them out of an error's text.
+        renewable: whether another try may bring another key.
     """
 
-    __slots__ = ("_key", "_provider", "_required", "given")
+    __slots__ = ("_header", "_key", "_provider", "_required", "_scheme", "given", "renewable")
 
-    def __init__(self, provider: Provider, key: ApiKey, required: bool = True) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        key: ApiKey,
+        required: bool = True,
+        *,
+        header: Optional[str] = None,
+        scheme: Optional[str] = None,
+    ) -> None:
         self._provider = provider
         self._key = key
         self._required = required
+        self._header = provider.row.header if header is None else header
+        self._scheme = provider.row.scheme if scheme is None else scheme
         self.given: Mapping[str, str] = {}
+        self.renewable = callable(key)
 
     def __repr__(self) -> str:
         return f"<login of {self._provider.name}>"
@@ -196,24 +220,29 @@ class Login:
             key = key()
             if not key:
                 if self._required:
-                    self._provider._missing()
+                    raise MissingKeyError(self._provider.missing_key())
                 return {}
-        row = self._provider.row
-        self.given = {row.header: row.scheme + _clean(key, type(self._provider).__name__)}
+        self.given = {self._header: self._scheme + _clean(key, type(self._provider).__name__)}
         return self.given
 
 
 def provider_class(name: str) -> type[Provider]:
     """
-    The class of a known provider.
+    The class of a known provider: a built-in one, else a registered one, else that of an entry point.
 
     Raises:
         UserError: there is none of this name, or its API is not built yet.
     """
+    name = ALIASES.get(name, name)
     row = ROWS.get(name)
     if row is None:
         if name in UNBUILT:
             raise UserError(f"The API of {UNBUILT[name]} ({name!r}) is not built yet. Built are {_known()}.")
+        from .registry import added_class
+
+        added = added_class(name)
+        if added is not None:
+            return added
         raise UserError(f"Unknown provider: {name!r}. Known are {_known()}.")
     cls: type[Provider] = getattr(import_module(f"{__package__}.{row.module}"), f"{row.title}Provider")
     return cls

@@ -99,7 +99,7 @@ def test_provider_of_another_api() -> None:
 
 def test_unknown_quirk() -> None:
     """A misspelt quirk of a profile is refused."""
-    with pytest.raises(UserError, match=r"^Unknown quirks: max_token\. Known are error_kinds, "):
+    with pytest.raises(UserError, match=r"^Unknown quirks: max_token\. Known are after_tools, "):
         OpenAIModel("m", profile=ModelProfile(quirks={"max_token": "x"}))
 
 
