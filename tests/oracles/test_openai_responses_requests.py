@@ -239,6 +239,10 @@ def test_round_trip(oracle: Any, path: Path) -> None:
             for part in response.parts
             if isinstance(part, ToolCallPart)
         ]
-        asked = [ModelRequest([UserPromptPart("Hi")]), response, ModelRequest([*answers, UserPromptPart("And?")])]
+        asked: list[ModelMessage] = [
+            ModelRequest([UserPromptPart("Hi")]),
+            response,
+            ModelRequest([*answers, UserPromptPart("And?")]),
+        ]
         call = ModelCall("m", asked, {}, ModelRequestParameters(), infer_profile("", ""), False, provider, {})
         oracle(encode(call).body)
