@@ -316,6 +316,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def _stream_events(self, ask: Ask, heartbeat: Optional[float]) -> Iterator[AgentStreamEvent]:
         if heartbeat is not None:
             yield HeartbeatEvent()
+            if self._failed:
+                return  # closed: nobody is there to read what would be asked for
         with self.failing():
             stream = self._open(ask)
             while True:
