@@ -18,7 +18,7 @@ import syncagent
 from syncagent import exceptions, messages, models
 from syncagent.cli import main
 from syncagent.local.catalog import CATALOG, DEFAULT
-from syncagent.providers.table import ROWS, UNBUILT
+from syncagent.providers.table import ROWS
 from syncagent.settings import ModelSettings
 from tests import shared_folder
 from tests.docs_pages import PAGES, ROOT, Block, anchors, blocks, inline_code, links, page_name, table
@@ -268,13 +268,6 @@ def test_provider_table() -> None:
         ]
         for row in ROWS.values()
     }
-
-
-def test_unbuilt_providers() -> None:
-    """The prefixes whose API is not built yet are named as such, as long as there are any."""
-    page = _docs("reference/providers.md")
-    named = [_code(row[0]) for row in table(page, "unbuilt")] if "<!-- table: unbuilt -->" in page else []
-    assert sorted(named) == sorted(UNBUILT)
 
 
 @pytest.mark.parametrize("command", ["run", "local pull", "local serve"])

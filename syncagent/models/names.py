@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Union
 
 from ..exceptions import UserError
 from ..providers.registry import added_class, added_names
-from ..providers.table import ALIASES, ROWS, UNBUILT
+from ..providers.table import ALIASES, ROWS
 from .base import Model
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def infer_model(model: Union[Model, KnownModelName, str]) -> Model:
             that begins with ``gpt``, ``o1``, ``o3``, ``claude`` or ``gemini``.
 
     Raises:
-        UserError: the name is unknown, or its provider's API is not built yet.
+        UserError: the name is unknown.
     """
     if isinstance(model, Model):
         return model
@@ -311,17 +311,12 @@ def _resolved(model: str) -> tuple[str, str, str]:
     provider, colon, name = model.partition(":")
     provider = ALIASES.get(provider, provider)
     row = None
-    if not colon or provider not in {*ROWS, *_SECOND, *UNBUILT}:
+    if not colon or provider not in {*ROWS, *_SECOND}:
         added = added_class(provider) if colon else None
         if added is None:
             provider, name = next((known for start, known in _BARE if model.startswith(start)), ""), model
         else:
             row = added.row
-    if provider in UNBUILT:
-        raise UserError(
-            f"The model {model!r} is known, but the API of {UNBUILT[provider]} is not built yet. "
-            f"Built are {', '.join(sorted(ROWS))}; many models are also had as 'openrouter:...'."
-        )
     if provider in _SECOND and name.strip():
         return (*_SECOND[provider], name)
     row = ROWS.get(provider, row)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, Optional,
 from urllib.parse import urlsplit
 
 from ..exceptions import MissingKeyError, UserError
-from .table import ALIASES, ROWS, UNBUILT, ProviderRow
+from .table import ALIASES, ROWS, ProviderRow
 
 if TYPE_CHECKING:
     import requests
@@ -231,25 +231,19 @@ def provider_class(name: str) -> type[Provider]:
     The class of a known provider: a built-in one, else a registered one, else that of an entry point.
 
     Raises:
-        UserError: there is none of this name, or its API is not built yet.
+        UserError: there is none of this name.
     """
     name = ALIASES.get(name, name)
     row = ROWS.get(name)
     if row is None:
-        if name in UNBUILT:
-            raise UserError(f"The API of {UNBUILT[name]} ({name!r}) is not built yet. Built are {_known()}.")
         from .registry import added_class
 
         added = added_class(name)
         if added is not None:
             return added
-        raise UserError(f"Unknown provider: {name!r}. Known are {_known()}.")
+        raise UserError(f"Unknown provider: {name!r}. Known are {', '.join(sorted(ROWS))}.")
     cls: type[Provider] = getattr(import_module(f"{__package__}.{row.module}"), f"{row.title}Provider")
     return cls
-
-
-def _known() -> str:
-    return ", ".join(sorted(ROWS))
 
 
 def infer_provider(name: str) -> Provider:
@@ -260,7 +254,7 @@ def infer_provider(name: str) -> Provider:
     'https://api.deepseek.com'
 
     Raises:
-        UserError: there is none of this name, or its API is not built yet.
+        UserError: there is none of this name.
     """
     return provider_class(name)()
 

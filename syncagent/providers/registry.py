@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..exceptions import UserError
 from .base import Provider
-from .table import ALIASES, ROWS, UNBUILT, ProviderRow
+from .table import ALIASES, ROWS, ProviderRow
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -120,7 +120,7 @@ _RESERVED = frozenset({"local", "openai-responses", "test"})
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise UserError(f"A provider's name is of lower-case letters, digits, '-', '_' and '.'; got {name!r}.")
-    if name in ROWS or name in UNBUILT or name in ALIASES or name in _RESERVED:
+    if name in ROWS or name in ALIASES or name in _RESERVED:
         raise UserError(f"The provider {name!r} is built in and cannot be replaced; choose another name.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-__all__ = ["ALIASES", "ROWS", "UNBUILT", "ProviderRow"]
+__all__ = ["ALIASES", "ROWS", "ProviderRow"]
 
 
 class ProviderRow(NamedTuple):
@@ -363,10 +363,6 @@ ROWS: dict[str, ProviderRow] = {
             },
         ),
     )
-}
-
-# Names that are known, and whose API is not built yet.
-UNBUILT: dict[str, str] = {
 }
 
 # Other names of the same.

@@ -48,6 +48,7 @@ class Exchange:
         "_again",
         "_auth",
         "_deadline",
+        "_renewed",
         "_request",
         "_session",
         "_started",
@@ -75,6 +76,7 @@ class Exchange:
         self._added = _added_headers(request, streamed)
         self._auth: Mapping[str, str] = {}
         self._again = False
+        self._renewed = False
         self.attempts = 0
         self.policy = policy
 
@@ -153,6 +155,9 @@ class Exchange:
         if failure is not None:
             self._fail(failure, call.sent if session.tells else None)
         answer: Any = response
+        if answer.status_code == 401 and not self._renewed and getattr(request.auth, "renewable", False):
+            self._renewed = True  # the key may have been rotated since it was given
+            return self._open()
         self._raise(refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth))
 
     def _error_body(self, response: Any, call: Call) -> bytes:

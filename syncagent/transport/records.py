@@ -11,7 +11,11 @@ from .retry import RetryPolicy
 __all__ = ["Auth", "DecodeError", "ErrorInfo", "HttpRequest", "HttpResponse"]
 
 Auth = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
-"""Called with method, URL, headers and body before every try; gives the headers that log in."""
+"""
+Called with method, URL, headers and body before every try; gives the headers that log in.
+
+Where it has an attribute ``renewable`` that is true, it is asked once more after a 401, whatever the retry policy.
+"""
 
 
 class ErrorInfo(Protocol):

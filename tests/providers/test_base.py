@@ -15,7 +15,7 @@ from syncagent.providers.deepseek import DeepSeekProvider
 from syncagent.providers.ollama import OllamaProvider
 from syncagent.providers.openai import OpenAIProvider
 from syncagent.providers.openrouter import OpenRouterProvider
-from syncagent.providers.table import ROWS, UNBUILT
+from syncagent.providers.table import ROWS
 from syncagent.transport import RetryPolicy
 
 _KEY = "sk-canary-0123456789abcdef"
@@ -283,13 +283,6 @@ def test_provider_class(name: str) -> None:
 def test_classes() -> None:
     """The class of a name is the one of its module."""
     assert provider_class("openrouter") is OpenRouterProvider
-
-
-@pytest.mark.parametrize("name", UNBUILT)
-def test_not_built(name: str) -> None:
-    """A known provider whose API is not built says so."""
-    with pytest.raises(UserError, match=rf"\('{name}'\) is not built yet\. Built are {', '.join(sorted(ROWS))}"):
-        infer_provider(name)
 
 
 def test_unknown_provider() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
 import pytest
@@ -145,6 +145,55 @@ def test_error_bodies_that_are_not_json(
         error = fails(transport, ask(server.url))
     assert isinstance(error, ModelHTTPError)
     assert (error.body, error.attempts) == (seen, 3)
+
+
+class _Renewing:
+    """Gives another key each time it is asked."""
+
+    renewable = True
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        self.asked += 1
+        return {"Authorization": f"Bearer key-{self.asked}"}
+
+
+def test_a_renewable_key_is_asked_for_once_more(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
+    """After a 401 a key that can change is asked for again, at once and whatever the policy; the answer is the new."""
+    auth = _Renewing()
+    request_with = {"auth": auth, "retry_policy": RetryPolicy(max_retries=0), "idempotency_key": "one"}
+    with FaultServer(fault.in_turn(fault.say("401 No"), fault.ok)) as server:
+        answer = transport.send(ask(server.url, **request_with), Deadline(20))
+    assert (answer.attempts, auth.asked, no_wait) == (2, 2, [])
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer key-1", "Bearer key-2"]
+    assert [request.headers["idempotency-key"] for request in server.requests] == ["one", "one"]
+
+
+def test_a_renewed_key_that_is_refused(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
+    """A second 401 is the end, also where other failures stand between."""
+    auth = _Renewing()
+    with FaultServer(fault.in_turn(fault.say("401 No"), fault.say("500 Oh"), fault.say("401 No"))) as server:
+        error = fails(transport, ask(server.url, auth=auth))
+    assert isinstance(error, ModelAuthError)
+    assert (error.attempts, auth.asked, len(server.requests)) == (3, 3, 3)
+
+
+def test_a_renewable_key_in_a_stream(transport: Transport, ask: Ask) -> None:
+    """A stream that is refused is asked for once more as well."""
+    with FaultServer(fault.in_turn(fault.say("401 No"), fault.ok)) as server:
+        with transport.stream(ask(server.url, auth=_Renewing()), Deadline(20)) as stream:
+            assert stream.attempts == 2
+            assert b"".join(stream)
+
+
+def test_other_refusals_renew_nothing(transport: Transport, ask: Ask) -> None:
+    """A 403 says that the key is not allowed to, which another one would not be either."""
+    auth = _Renewing()
+    with FaultServer(fault.say("403 No")) as server:
+        fails(transport, ask(server.url, auth=auth))
+    assert auth.asked == 1
 
 
 def test_a_repeated_key_is_hidden(transport: Transport, ask: Ask) -> None:
