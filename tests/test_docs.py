@@ -18,6 +18,7 @@ import syncagent
 from syncagent import exceptions, messages, models
 from syncagent.cli import main
 from syncagent.local.catalog import CATALOG, DEFAULT
+from syncagent.models.chat import QUIRKS
 from syncagent.providers.table import ROWS
 from syncagent.settings import ModelSettings
 from tests import shared_folder
@@ -268,6 +269,11 @@ def test_provider_table() -> None:
         ]
         for row in ROWS.values()
     }
+
+
+def test_quirks_table() -> None:
+    """The table of what servers do differently has every quirk of the chat wire, in its words."""
+    assert {_code(row[0]): row[1] for row in table(_docs("reference/models.md"), "quirks")} == QUIRKS
 
 
 @pytest.mark.parametrize("command", ["run", "local pull", "local serve"])
