@@ -19,7 +19,7 @@ from syncagent import exceptions, messages, models
 from syncagent.cli import main
 from syncagent.local.catalog import CATALOG, DEFAULT
 from syncagent.models.chat import QUIRKS
-from syncagent.providers.table import ROWS
+from syncagent.providers.table import ALIASES, ROWS
 from syncagent.settings import ModelSettings
 from tests import shared_folder
 from tests.docs_pages import PAGES, ROOT, Block, anchors, blocks, inline_code, links, page_name, table
@@ -269,6 +269,12 @@ def test_provider_table() -> None:
         ]
         for row in ROWS.values()
     }
+
+
+def test_other_names_of_providers() -> None:
+    """Each other name of a provider is said to be one, with the name that it stands for."""
+    page = _docs("reference/providers.md")
+    assert [alias for alias, name in ALIASES.items() if not re.search(rf"`{alias}`[^`]*`{name}`", page)] == []
 
 
 def test_quirks_table() -> None:
