@@ -106,7 +106,7 @@ def decode_error(status: int, body: object) -> ErrorInfo:
     code = details.get("error_code") if isinstance(details, Mapping) else None
     code, kind_name = (value if value and isinstance(value, str) else None for value in (code, kind_name))
     text = "" if message is None else str(message)[:2000]
-    kind = _KINDS.get(code or "") or _KINDS.get(kind_name or "")
+    kind: Optional[ErrorKind] = _KINDS.get(code or "") or _KINDS.get(kind_name or "")
     if kind is None and status in (400, 413):
         kind = next((meant for words, meant in _WORDS.items() if words in text), None)
     return ErrorInfo(text or None, code or kind_name, kind)

@@ -369,7 +369,7 @@ def _binary(item: BinaryContent) -> str:
         try:
             text = item.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UserError(f"A document of the type {kind!r} is sent as UTF-8, and this one is not: {error}.") from None
+            raise UserError(f"A document of the type {kind!r} is sent as UTF-8; this one is not: {error}.") from None
         return '{"type":"document","source":{"type":"text","media_type":"text/plain","data":' + quote(text) + "}}"
     if kind.startswith("image/"):
         return _no_image(kind)

@@ -74,7 +74,7 @@ def shifted(
     info = more.info
     yield ResponseInfo(
         usage=_both(before, more.usage()),
-        finish_reason=info.finish_reason,
+        finish_reason=info.finish_reason,  # pyright: ignore[reportArgumentType] # it forgets the Literal
         provider_response_id=info.provider_response_id,
         model_name=info.model_name,
         provider_details=info.provider_details,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
@@ -168,20 +169,23 @@ _EVENTS: dict[str, Callable[[_Stream, dict[str, Any]], _Items]] = {
 # --- blocks ----------------------------------------------------------------------------------------
 
 
-class _Block:
+class _Block(ABC):
     """A block of content while its pieces come."""
 
     def __init__(self, block: dict[str, Any], stream: _Stream) -> None:
         self.block = block
         self.stream = stream
 
+    @abstractmethod
     def begin(self) -> _Items:
-        return []
+        """What the block itself tells."""
 
+    @abstractmethod
     def delta(self, delta: dict[str, Any]) -> _Items:
-        raise NotImplementedError
+        """What a piece tells."""
 
     def end(self) -> _Items:
+        """What can be told only now."""
         return []
 
     def misplaced(self, delta: dict[str, Any]) -> NoReturn:

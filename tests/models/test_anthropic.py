@@ -168,9 +168,9 @@ def test_answer_without_id(part: Any) -> None:
 
 def test_value_without_json() -> None:
     """What a tool returned and has no JSON form is refused by the tool's name."""
-    with pytest.raises(UserError, match="^The tool 'weather' returned what cannot be sent"):
+    with pytest.raises(UserError, match=r"^The tool 'weather' returned what cannot be sent"):
         _said(ToolReturnPart("weather", object(), "1"))
-    with pytest.raises(UserError, match="^The request to anthropic claude-x cannot be written: "):
+    with pytest.raises(UserError, match=r"^The request to anthropic claude-x cannot be written: "):
         _sent(_ASKED, {"extra_body": {"a": object()}})
 
 
@@ -181,7 +181,7 @@ def test_parts_of_other_kinds() -> None:
         pass
 
     assert _said(Mine("Hi")) == [_text("Hi")]
-    with pytest.raises(UserError, match="^A message holds TextPart"):
+    with pytest.raises(UserError, match=r"^A message holds TextPart"):
         _said(TextPart("Hi"))
 
 
@@ -227,7 +227,7 @@ def test_media() -> None:
         (BinaryContent(b"a", "image/bmp"), "Convert the image"),
         (ImageUrl("data:image/bmp;base64,YQ=="), "Convert the image"),
         (ImageUrl("data:image/png,abc"), "has the form 'data:image/png;base64,"),
-        (BinaryContent(b"\xff", "text/plain"), "is sent as UTF-8, and this one is not"),
+        (BinaryContent(b"\xff", "text/plain"), "is sent as UTF-8; this one is not"),
         (DocumentUrl("https://x/a.csv"), "Fetch it yourself and pass BinaryContent"),
         (3, "A message holds int"),
     ],
@@ -292,6 +292,7 @@ def test_cache_setting() -> None:
     assert _marks(_body(history[1:], {"anthropic_cache": "1h"}, tools)) == ["tool 1", "turn 1.1"]
     assert _marks(_body(_ASKED, {"anthropic_cache": "5m"})) == ["turn 0.0"]
     assert _marks(_body(history, {"anthropic_cache": False}, tools)) == []
+    assert _marks(_body([history[1]], {"anthropic_cache": True})) == []
 
 
 def test_cache_setting_and_points() -> None:
@@ -569,9 +570,9 @@ def test_keywords_that_the_api_does_not_take() -> None:
 
 def test_native_results_that_cannot_be() -> None:
     """Objects with keys of any name, and models without structured outputs, are refused with what to do."""
-    with pytest.raises(UserError, match="keys of any name.*use result_mode='tool'"):
+    with pytest.raises(UserError, match=r"keys of any name.*use result_mode='tool'"):
         _format({"type": "object", "properties": {"a": {"type": "object", "additionalProperties": {}}}})
-    with pytest.raises(UserError, match="^claude-x has no structured outputs; use result_mode='tool'"):
+    with pytest.raises(UserError, match=r"^claude-x has no structured outputs; use result_mode='tool'"):
         _format(_SCHEMA, native=False)
 
 

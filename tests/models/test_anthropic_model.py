@@ -108,7 +108,7 @@ def test_names() -> None:
             "anthropic",
             "https://api.anthropic.com",
         )
-        with pytest.raises(MissingKeyError, match="^Set the `ANTHROPIC_API_KEY` environment variable"):
+        with pytest.raises(MissingKeyError, match=r"^Set the `ANTHROPIC_API_KEY` environment variable"):
             model.check()
 
 
@@ -181,7 +181,7 @@ def test_typed_result_without_forced_tools() -> None:
         result = Agent(_model(server, "claude-opus-5-5"), result_type=int).run_sync("How many?")
         (body,) = server.bodies
     assert result.data == 3
-    assert body["output_config"]["format"]["schema"]["properties"] == {"response": {"title": "Response", "type": "integer"}}
+    assert body["output_config"]["format"]["schema"]["properties"]["response"]["type"] == "integer"
     assert "tools" not in body
 
 
@@ -269,6 +269,17 @@ def test_always_paused() -> None:
     assert (response.provider_details or {})["finish_reason"] == "pause_turn"
 
 
+def test_paused_as_often_as_may_be() -> None:
+    """A turn that ends after its tenth pause is whole."""
+    with FaultServer(in_turn(*[say("200 OK", _PAUSED)] * 10, say("200 OK", _DONE))) as server:
+        response = _asked(server)
+    assert (response.finish_reason, response.usage.requests) == ("stop", 10)
+    with FaultServer(_streams(*[_STREAMS[0]] * 10, _STREAMS[1])) as server:
+        with _model(server).request_stream(_ASKED, None, ModelRequestParameters()) as stream:
+            assert list(stream)
+    assert (stream.get().finish_reason, stream.usage().requests) == ("stop", 10)
+
+
 def test_error_after_a_pause() -> None:
     """An error in a continuation has what was said before."""
     with FaultServer(in_turn(say("200 OK", _PAUSED), say("529 x"))) as server:
@@ -287,10 +298,15 @@ def _event(**event: Any) -> bytes:
 
 def _stream(*blocks: Any, reason: Optional[str] = "end_turn", sent: int = 5) -> list[bytes]:
     """The events of an answer; without a reason it is cut off."""
-    pieces = [_event(type="message_start", message={"id": "msg_1", "usage": {"input_tokens": sent, "output_tokens": 1}})]
+    usage = {"input_tokens": sent, "output_tokens": 1}
+    pieces = [_event(type="message_start", message={"id": "msg_1", "usage": usage})]
     for index, block in enumerate(blocks):
+        text = block.get("text", "")
+        start = {**block, "text": ""} if text else block
+        deltas = [{"type": "text_delta", "text": text[:3]}, {"type": "text_delta", "text": text[3:]}] if text else []
         pieces += [
-            _event(type="content_block_start", index=index, content_block=block),
+            _event(type="content_block_start", index=index, content_block=start),
+            *[_event(type="content_block_delta", index=index, delta=delta) for delta in deltas],
             _event(type="content_block_stop", index=index),
         ]
     if reason is not None:
@@ -316,7 +332,7 @@ def test_streamed() -> None:
         response = stream.get()
         assert [body["stream"] for body in server.bodies] == [True, True]
         assert server.bodies[1]["messages"][-1] == {"role": "assistant", "content": [_SEARCH]}
-    assert indices == [0, 1, 2]
+    assert indices == [0, 1, 2, 2]
     assert response.parts == _PARTS
     assert (response.finish_reason, response.provider_details) == ("stop", {"finish_reason": "end_turn"})
     assert (response.usage.requests, response.usage.request_tokens, response.usage.response_tokens) == (1, 14, 4)
@@ -328,7 +344,7 @@ def test_streamed_run() -> None:
     """A streamed run shows the continuation's text as it comes."""
     with FaultServer(_streams(*_STREAMS)) as server:
         with Agent(_model(server)).run_stream("Search.") as result:
-            assert list(result.stream_text()) == ["Found."]
+            assert "".join(result.stream_text(delta=True, debounce_by=None)) == "Found."
         assert result.usage().requests == 2
 
 
@@ -399,7 +415,7 @@ def test_waiting_in_a_paused_turn() -> None:
                 second += more
             assert stream.wait(30)
     assert [event.index for event in first] == [0]
-    assert [event.index for event in second] == [1, 2]
+    assert [event.index for event in second] == [1, 2, 2]
 
 
 # --- counting --------------------------------------------------------------------------------------

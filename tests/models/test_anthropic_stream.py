@@ -59,7 +59,7 @@ _BEGIN = {
     },
 }
 _END = [
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 9}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
     {"type": "message_stop"},
 ]
 
@@ -202,7 +202,8 @@ def test_blocks_whose_end_is_not_said() -> None:
     """Where the message ends, its blocks have ended."""
     call = {"type": "tool_use", "id": "1", "name": "weather"}
     events = _events(*_block(0, call, stop=False), *_block(1, {"type": "x"}, stop=False), *_END)
-    assert [event.part for event in events] == [ToolCallPart("weather", {}, "1"), OpaquePart("anthropic", {"type": "x"})]
+    opaque = OpaquePart("anthropic", {"type": "x"})
+    assert [event.part for event in events] == [ToolCallPart("weather", {}, "1"), opaque]
 
 
 def test_what_is_unknown() -> None:
@@ -241,9 +242,9 @@ _DELTA = {"type": "content_block_delta", "index": 0}
     [
         ([{"type": "message_start"}], "^message_start.message: expected an object, got nothing"),
         ([{"type": "message_start", "message": {"usage": []}}], "^usage: expected an object, got an empty list"),
-        ([{"type": "message_start", "message": {"usage": {"input_tokens": "a"}}}], "^usage.input_tokens: expected a num"),
+        ([{"type": "message_start", "message": {"usage": {"input_tokens": "a"}}}], "^usage.input_tokens: expected a"),
         ([{"type": "content_block_start"}], "^content_block_start.content_block: expected an object"),
-        (_block("0", {"type": "text"}), "^content_block_start.index: expected a number, got str"),  # type: ignore[arg-type]
+        (_block("0", {"type": "text"}), "^content_block_start.index: expected a number, got str"),  # type: ignore[arg-type] # so it is
         (_block(0, {}), "^content_block_start.content_block.type: expected text, got nothing"),
         (_block(0, {"type": "text", "text": 3}), "^content_block_start.content_block.text: expected text"),
         (_block(0, {"type": "text", "citations": 3}), "^content_block_start.content_block.citations: expected a list"),
