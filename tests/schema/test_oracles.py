@@ -276,7 +276,10 @@ def test_same_texts_as_pydantic() -> None:
             structurer(tp).from_json(text)
         with pytest.raises(pydantic.ValidationError) as other:
             pydantic.TypeAdapter(tp).validate_json(text)
-        assert [dict(error) for error in mine.value.errors] == other.value.errors(include_url=False), tp
+        theirs_said: list[Any] = other.value.errors(include_url=False)
+        for error in theirs_said:  # 3.13 moved the class; its public place reads better
+            error["msg"] = error["msg"].replace("pathlib._local.", "pathlib.")
+        assert [dict(error) for error in mine.value.errors] == theirs_said, tp
 
 
 @dataclasses.dataclass
