@@ -34,8 +34,9 @@ def decode_stream(
     """
     The events out of a stream's frames, until the response is completed or incomplete, or the frames end.
 
-    Servers differ in how much they say: an item is told by its index, else by its id, else it is the last one; and
-    what an item holds when it is done, or the response at its end, fills up what the deltas left out.
+    Servers differ in how much they say: an item is told by its index, else by its id, else it is the last one of its
+    kind that is not done; and what an item holds when it is done, or the response at its end, fills up what the
+    deltas left out.
 
     Raises:
         ValueError: a frame has another shape, or holds an error; the text names the field.
@@ -111,8 +112,7 @@ class _Stream:
             return self.by_index.get(index)  # type: ignore[call-overload, no-any-return] # it is a number
         if isinstance(identifier, str) and identifier in self.by_id:
             return self.by_id[identifier]
-        last = self.items[-1] if self.items else None
-        return last if last is not None and not last.done and last.kind == kind else None
+        return next((item for item in reversed(self.items) if item.kind == kind and not item.done), None)
 
     def item(self, event: dict[str, Any], kind: str) -> _Item:
         """The item that an event speaks of, which is of the given kind; a new one where it was not announced."""
@@ -213,10 +213,11 @@ class _Stream:
             rest = part.content[piece.length :]
             if rest or part.signature:
                 self.events.append(PartDeltaEvent(piece.index, ThinkingPartDelta(rest or None, part.signature)))
-        elif isinstance(part, ToolCallPart):
-            if not isinstance(part.args, str):
+        else:
+            args = part.args if isinstance(part, ToolCallPart) else None
+            if not isinstance(args, str):
                 raise ValueError(f"{path}.arguments: expected text as in the deltas, got an object")
-            rest = part.args[piece.length :]
+            rest = args[piece.length :]
             if rest:
                 self.events.append(PartDeltaEvent(piece.index, ToolCallPartDelta(None, rest)))
 
