@@ -26,6 +26,7 @@ from syncagent.messages import (
     TextPart,
     TextPartDelta,
     ThinkingPart,
+    ThinkingPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
 )
@@ -215,6 +216,45 @@ def test_text_is_final_only_where_it_may_be() -> None:
     with pytest.raises(ZeroDivisionError), streamed(PacedModel(start("a")), City) as stream:
         assert list(stream) == [start("a")]
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("debounce_by", [None, 5])
+@pytest.mark.parametrize("paced", [True, False])
+def test_long_texts_are_packed(paced: bool, debounce_by: Optional[float]) -> None:
+    """Ten thousand pieces are one text, whenever somebody looks, and so are those of a call and of thinking."""
+    count = 10_000
+    items: list[Any] = [
+        start("x"),
+        PartStartEvent(1, ThinkingPart("")),
+        PartStartEvent(2, ToolCallPart("t", "")),
+    ]
+    for number in range(count):
+        items.append(more(f"{number},"))
+        items.append(PartDeltaEvent(1, ThinkingPartDelta(f"{number};")))
+        items.append(PartDeltaEvent(2, ToolCallPartDelta(args_delta=f"{number}.")))
+    with pytest.raises(ZeroDivisionError), streamed(PacedModel(*items, paced=paced)) as stream:
+        for place, _ in enumerate(debounced(stream, debounce_by)):
+            if place == 9_000:
+                assert stream.get().parts[0].content.startswith("x0,1,2,")
+        text, thinking, call = stream.get().parts
+        assert text == TextPart("x" + "".join(f"{number}," for number in range(count)))
+        assert thinking == ThinkingPart("".join(f"{number};" for number in range(count)))
+        assert call == ToolCallPart("t", "".join(f"{number}." for number in range(count)))
+        raise ZeroDivisionError
+
+
+def test_a_slip_of_a_model_at_its_end() -> None:
+    """What a model's own clean-up raises is no secret."""
+
+    class Slipping(PacedModel):
+        @contextmanager
+        def request_stream(self, *arguments: Any) -> Iterator[StreamedResponse]:
+            with super().request_stream(*arguments) as response:
+                yield response
+            raise ValueError("a slip")
+
+    with pytest.raises(ValueError, match="a slip"), streamed(Slipping(start("a"))) as stream:
+        list(stream)
 
 
 # --- partial results --------------------------------------------------------------------------------

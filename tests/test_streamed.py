@@ -459,6 +459,7 @@ def test_leaving_early_stops_the_run() -> None:
     with pytest.raises(AgentRunError, match="closed before"):
         result.get_data()
     assert list(result.stream_text(delta=True)) == []
+    assert list(result.stream_structured()) == []
 
 
 def test_the_cut_response_is_kept_where_it_is_accepted() -> None:
