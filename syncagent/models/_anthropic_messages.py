@@ -354,7 +354,7 @@ def _document(item: DocumentUrl) -> str:
     if kind != "application/pdf":
         raise UserError(
             f"Anthropic fetches PDF documents only, and the address of a DocumentUrl says {kind!r}. "
-            "Fetch it yourself and pass BinaryContent(data, media_type)."
+            "Write DocumentUrl(url, force_download=True), or pass BinaryContent(data, media_type)."
         )
     return '{"type":"document","source":{"type":"url","url":' + quote(item.url) + "}}"
 

@@ -228,7 +228,7 @@ def test_media() -> None:
         (ImageUrl("data:image/bmp;base64,YQ=="), "Convert the image"),
         (ImageUrl("data:image/png,abc"), "has the form 'data:image/png;base64,"),
         (BinaryContent(b"\xff", "text/plain"), "is sent as UTF-8; this one is not"),
-        (DocumentUrl("https://x/a.csv"), "Fetch it yourself and pass BinaryContent"),
+        (DocumentUrl("https://x/a.csv"), "Write DocumentUrl.url, force_download=True"),
         (3, "A message holds int"),
     ],
 )
