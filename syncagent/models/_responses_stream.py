@@ -260,6 +260,12 @@ def _delta(event: dict[str, Any]) -> str:
     return text_of(delta, f"{event.get('type')}: delta")
 
 
+def _place(key: str, event: dict[str, Any]) -> tuple[str, int]:
+    """Where a piece of thinking stands; the first where the server does not say."""
+    index = event.get(f"{key}_index")
+    return key, index if isinstance(index, int) else 0
+
+
 def _text(stream: _Stream, event: dict[str, Any]) -> None:
     delta = _delta(event)
     if delta:
@@ -269,13 +275,13 @@ def _text(stream: _Stream, event: dict[str, Any]) -> None:
 def _summary(stream: _Stream, event: dict[str, Any]) -> None:
     delta = _delta(event)
     if delta:
-        stream.thinking(stream.item(event, "reasoning"), ("summary", event.get("summary_index") or 0), delta)
+        stream.thinking(stream.item(event, "reasoning"), _place("summary", event), delta)
 
 
 def _reasoning(stream: _Stream, event: dict[str, Any]) -> None:
     delta = _delta(event)
     if delta:
-        stream.thinking(stream.item(event, "reasoning"), ("content", event.get("content_index") or 0), delta)
+        stream.thinking(stream.item(event, "reasoning"), _place("content", event), delta)
 
 
 def _arguments(stream: _Stream, event: dict[str, Any]) -> None:

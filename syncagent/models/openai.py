@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ..exceptions import UserError
@@ -11,11 +12,14 @@ from .chat_model import ChatModel
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
+    from .openai_responses import OpenAIResponsesModel, OpenAIResponsesModelSettings
     from .profiles import ModelProfile
 
 __all__ = [
     "OpenAIModel",
     "OpenAIModelSettings",
+    "OpenAIResponsesModel",
+    "OpenAIResponsesModelSettings",
     "OpenAISystemPromptRole",
     "decode",
     "decode_error",
@@ -86,3 +90,10 @@ class OpenAIModel(ChatModel):
             quirks["system_role"] = system_prompt_role
         self.system_prompt_role = system_prompt_role
         super().__init__(model_name, provider=provider, profile=profile, settings=settings, quirks=quirks)
+
+
+def __getattr__(name: str) -> Any:
+    """The other API's classes, which users look for here."""
+    if name in ("OpenAIResponsesModel", "OpenAIResponsesModelSettings"):
+        return getattr(import_module(".openai_responses", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

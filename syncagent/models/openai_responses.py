@@ -218,7 +218,7 @@ class ResponsesWire:
 
     def encode_count(self, call: ModelCall) -> WireRequest:
         """The request for the number of tokens that :meth:`encode`'s would send."""
-        return _request("/responses/input_tokens", call, _COUNTED)
+        return _request(_path(call.quirks) + "/input_tokens", call, _COUNTED)
 
     def decode_count(self, body: Mapping[str, Any]) -> int:
         """The number of tokens."""
@@ -236,7 +236,7 @@ class _Retrieval(ResponsesWire):
 
     def encode(self, call: ModelCall) -> WireRequest:
         """The address of the response."""
-        return WireRequest("/responses/" + percent_encoded(self._identifier, safe=""), b"", "GET")
+        return WireRequest(f"{_path(call.quirks)}/{percent_encoded(self._identifier, safe='')}", b"", "GET")
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -246,7 +246,12 @@ def encode(call: ModelCall) -> WireRequest:
     Raises:
         UserError: content or settings that the API has no place for, or that have no JSON form.
     """
-    return _request("/responses", call)
+    return _request(_path(call.quirks), call)
+
+
+def _path(quirks: Mapping[str, Any]) -> str:
+    """The API's path, beside that of the chat API."""
+    return str(quirks.get("path", "")).partition("/chat/")[0] + "/responses"
 
 
 def _request(path: str, call: ModelCall, keys: Optional[frozenset[str]] = None) -> WireRequest:
@@ -345,6 +350,8 @@ def _tools(call: ModelCall, body: dict[str, str]) -> None:
             body["tool_choice"] = f'{{"type":"{declared.get(choice, "function")}","name":{quote(choice)}}}'
         else:
             tools, choice = named, "required"
+    if choice == "required" and not quirks.get("required_tool_choice", True):
+        choice = "auto"
     if choice:
         body.setdefault("tool_choice", quote(choice))
     if choice == "required":
