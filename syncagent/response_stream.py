@@ -6,7 +6,7 @@ import datetime as dt
 from collections import deque
 from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, Optional, Union
+from typing import TYPE_CHECKING, Any, Generic, Optional, Union, cast
 
 from .exceptions import ModelRetry
 from .messages import (
@@ -92,7 +92,7 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
             events = list(self._ahead)
             self._ahead.clear()
             return events
-        events = [] if self.closed else self._response.gather(until)  # type: ignore[assignment] # a list of less
+        events = cast("list[_Event]", [] if self.closed else self._response.gather(until))
         if not events:
             self.finished = not self.closed
         elif self.final is None:
