@@ -29,10 +29,12 @@ from syncagent.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from syncagent.models.anthropic import AnthropicWire, encode, encode_count
+from syncagent.models.anthropic import AnthropicModelSettings, AnthropicWire, encode, encode_count
 from syncagent.models.profiles import ModelProfile
 from syncagent.models.wire import ModelCall, WireRequest
+from syncagent.settings import ModelSettings
 from syncagent.tools import ModelRequestParameters, ToolDefinition
+from tests.docs_pages import ROOT, table
 
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 _WEATHER = ToolDefinition("weather", "Tell the weather.", _SCHEMA)
@@ -691,3 +693,10 @@ def test_repr() -> None:
     """A wire says whose it is, and needs nothing downloaded."""
     assert repr(AnthropicWire("anthropic")) == "<AnthropicWire of anthropic>"
     assert AnthropicWire().inline == frozenset()
+
+
+def test_documented_settings() -> None:
+    """The provider's page has every setting of its own, and no other."""
+    page = (ROOT / "docs" / "providers" / "anthropic.md").read_text(encoding="utf-8")
+    keys = [row[0].strip("`") for row in table(page, "anthropic settings")]
+    assert sorted(keys) == sorted(AnthropicModelSettings.__annotations__.keys() - ModelSettings.__annotations__.keys())
