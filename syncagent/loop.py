@@ -99,6 +99,8 @@ class ModelRequestNode(Generic[AgentDepsT, ResultDataT]):
         state.message_history.append(self.request)
         plan.usage_limits.check_before_request(state.usage)
         state.run_step += 1
+        if plan.usage_limits.cost_limit is not None:
+            plan.check_prices()
         messages = plan.outgoing(state)
         asked: Asked = yield Ask(messages, plan.model_settings, plan.prepared(state))
         response = _with_call_ids(asked.response)
@@ -106,6 +108,8 @@ class ModelRequestNode(Generic[AgentDepsT, ResultDataT]):
         state.message_history.append(response)
         if plan.has_token_limits:
             plan.usage_limits.check_tokens(state.usage)
+        if plan.usage_limits.cost_limit is not None:
+            plan.count_cost(response, state)
         return CallToolsNode(response, asked.final)
 
     def stream(self, ctx: AgentRunContext[Any]) -> AbstractContextManager[AgentStream[AgentDepsT, ResultDataT]]:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
 
 import attrs
 
-from .exceptions import UserError
+from .exceptions import UsageLimitExceeded, UserError
 from .jsonable import dump_str
 from .messages import (
     ModelMessage,
@@ -234,6 +235,48 @@ class RunPlan:
             _insert_system_parts(messages, texts)
         return messages
 
+    def check_prices(self) -> None:
+        """Raise ``UserError`` where a model's name shows that it has no price, although a cost limit is set."""
+        from .prices import may_be_priced
+
+        for model in _models_in(self.model):
+            if not may_be_priced(model.model_name, model.system, self.usage_limits.prices):
+                name = f"{model.system}:{model.model_name}"
+                raise UserError(
+                    f"A cost_limit is set, and the model {name!r} has no known price. Give it: UsageLimits("
+                    f"cost_limit=..., prices={{{name!r}: {{'input': 2.5, 'output': 10}}}}), in US dollars for a "
+                    "million tokens."
+                )
+
+    def count_cost(self, response: ModelResponse, state: RunState) -> None:
+        """
+        Add what *response* cost to the run's usage, and check the limit.
+
+        Raises:
+            UsageLimitExceeded: the limit is passed, or nobody can say whether it is.
+        """
+        if response.usage.cost is None:  # else it came with the usage
+            cost = self._cost(response)
+            if cost is None:
+                raise UsageLimitExceeded(
+                    f"The cost of a response of {response.model_name or self.model.model_name} is not known, so the "
+                    f"cost_limit of {self.usage_limits.cost_limit:f} cannot be kept"
+                )
+            state.usage.cost = (state.usage.cost or 0) + cost
+        self.usage_limits.check_cost(state.usage)
+
+    def _cost(self, response: ModelResponse) -> Optional[Decimal]:
+        prices = self.usage_limits.prices
+        cost = response.cost(prices)
+        if cost is None:
+            # It may say no name, or one that nobody knows; the name that was asked for is known where it is one.
+            models = _models_in(self.model)
+            provider = response.provider_name or models[0].system
+            for name in (response.model_name, models[0].model_name):
+                if cost is None and len(models) == 1:
+                    cost = attrs.evolve(response, model_name=name, provider_name=provider).cost(prices)
+        return cost
+
     def _instruction_texts(self, state: RunState) -> list[str]:
         texts = []
         if self.instructions:
@@ -299,6 +342,15 @@ def history_processor(function: Any) -> Callable[[list[ModelMessage], RunContext
     if positional_parameter_count(asked) > 1:
         return lambda messages, ctx: asked(ctx, messages)
     return lambda messages, ctx: asked(messages)
+
+
+def _models_in(model: Any) -> list[Model]:
+    """The models that may answer: those of a fallback, the one in a wrapper, else the model."""
+    inside = getattr(model, "models", None)
+    if isinstance(inside, (list, tuple)):
+        return [found for each in inside for found in _models_in(each)]
+    wrapped = getattr(model, "wrapped", None)
+    return [model] if wrapped is None else _models_in(wrapped)
 
 
 def _insert_system_parts(messages: list[ModelMessage], texts: list[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Optional
+from decimal import Decimal, InvalidOperation
+from typing import Any, Optional
 
 import attrs
 
@@ -102,6 +102,29 @@ class Usage:
         return {key: value for key, value in counts.items() if value}
 
 
+def _price_table(source: Any) -> Any:
+    if source is None:
+        return None
+    from .prices import PriceTable
+
+    try:
+        return PriceTable.of(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"UsageLimits(prices=) cannot be used: {error}") from None
+
+
+def _dollars(limit: Any) -> Optional[Decimal]:
+    if limit is None:
+        return None
+    try:
+        dollars = Decimal("NaN") if isinstance(limit, bool) else Decimal(str(limit))
+    except InvalidOperation:
+        dollars = Decimal("NaN")
+    if not dollars.is_finite() or dollars < 0:
+        raise UserError(f"cost_limit is a number of US dollars from 0 on, or None for no limit; got {limit!r}.")
+    return dollars
+
+
 @attrs.frozen
 class UsageLimits:
     """
@@ -113,9 +136,12 @@ class UsageLimits:
         response_tokens_limit: tokens received.
         total_tokens_limit: both together.
         tool_calls_limit: calls of function tools, checked before the calls of a step; result tools do not count.
+        cost_limit: US dollars, checked after each response. A model without a known price is refused.
+        prices: the caller's own, before the known ones: dollars for a million tokens by ``provider:model``, or the
+            path of a JSON file; see :class:`~syncagent.prices.PriceTable`.
 
     Raises:
-        UserError: a limit is negative or not a whole number.
+        UserError: a limit is negative or not a whole number (a cost: no number), or the prices are none.
     """
 
     request_limit: Optional[int] = 50
@@ -123,12 +149,14 @@ class UsageLimits:
     response_tokens_limit: Optional[int] = None
     total_tokens_limit: Optional[int] = None
     tool_calls_limit: Optional[int] = attrs.field(default=None, kw_only=True)
+    cost_limit: Optional[Decimal] = attrs.field(default=None, kw_only=True, converter=_dollars)
+    prices: Any = attrs.field(default=None, kw_only=True, converter=_price_table, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        for field in attrs.fields(UsageLimits):
-            limit = getattr(self, field.name)
+        for name in _WHOLE:
+            limit = getattr(self, name)
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-                raise UserError(f"{field.name} is a whole number from 0 on, or None for no limit; got {limit!r}.")
+                raise UserError(f"{name} is a whole number from 0 on, or None for no limit; got {limit!r}.")
 
     def has_token_limits(self) -> bool:
         """Whether any limit is on tokens."""
@@ -156,3 +184,18 @@ class UsageLimits:
             raise UsageLimitExceeded(
                 f"The next tool call(s) would exceed the tool_calls_limit of {limit} (tool_calls={count})"
             )
+
+    def check_cost(self, usage: Usage) -> None:
+        """Raise ``UsageLimitExceeded`` where the cost so far is over the limit."""
+        limit, cost = self.cost_limit, usage.cost or 0
+        if limit is not None and cost > limit:
+            raise UsageLimitExceeded(f"Exceeded the cost_limit of {limit:f} (cost={Decimal(cost).normalize():f})")
+
+
+_WHOLE = (
+    "request_limit",
+    "request_tokens_limit",
+    "response_tokens_limit",
+    "total_tokens_limit",
+    "tool_calls_limit",
+)

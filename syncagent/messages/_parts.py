@@ -3,13 +3,17 @@
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Optional, Union
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 import attrs
 
 from ..jsonable import dump_str, to_jsonable
 from ..usage import Usage
 from ._content import UserContent
+
+if TYPE_CHECKING:
+    from ..prices import PriceSource
 
 __all__ = [
     "FinishReason",
@@ -241,6 +245,23 @@ class ModelResponse:
     provider_name: Optional[str] = attrs.field(default=None, eq=False, kw_only=True)
     provider_response_id: Optional[str] = attrs.field(default=None, eq=False, kw_only=True)
     provider_details: Optional[dict[str, Any]] = attrs.field(default=None, eq=False, kw_only=True)
+
+    def cost(self, prices: "Optional[PriceSource]" = None) -> Optional[Decimal]:
+        """
+        US dollars that the response cost, by its usage, model and time; None where no price is known.
+
+        Args:
+            prices: the caller's own, before the known ones: see :class:`~syncagent.prices.PriceTable`.
+
+        Raises:
+            ValueError, OSError: *prices* are none, or cannot be read.
+        """
+        from ..prices import PriceTable, cost_of
+
+        table = PriceTable.of(prices)
+        if table is None and self.usage.cost is not None:
+            return self.usage.cost
+        return cost_of(self.usage, self.model_name, self.provider_name, prices=table, when=self.timestamp)
 
 
 ModelMessage = Union[ModelRequest, ModelResponse]
