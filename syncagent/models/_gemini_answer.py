@@ -56,7 +56,7 @@ _FINISH: dict[str, FinishReason] = {
 }
 BESIDE = ("groundingMetadata", "urlContextMetadata", "citationMetadata")
 """What stands beside the content of an answer: kept in an OpaquePart, for a content has no place for it."""
-_DETAILS = ("safetyRatings", "finishMessage", "avgLogprobs", "logprobsResult")
+_DETAILS = {"safetyRatings": "safety_ratings", "finishMessage": "finish_message", "avgLogprobs": "avg_logprobs"}
 
 
 def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> ModelResponse:
@@ -91,7 +91,7 @@ def _learn(response: ModelResponse, info: ResponseInfo) -> None:
     response.usage = info.usage or response.usage
     response.model_name = info.model_name or response.model_name
     response.provider_response_id = info.provider_response_id or response.provider_response_id
-    response.finish_reason = info.finish_reason or response.finish_reason
+    response.finish_reason = info.finish_reason or response.finish_reason  # pyright: ignore[reportAttributeAccessIssue] # it forgets the Literal
     if info.provider_details:
         response.provider_details = {**(response.provider_details or {}), **info.provider_details}
 
@@ -197,10 +197,12 @@ class Reader:
                     self._part(part, f"candidates[0].content.parts[{index}]", events)
         for key in BESIDE:
             if candidate.get(key):
-                self._beside[key] = candidate[key]
-        for key in _DETAILS:
+                _gather(self._beside, key, candidate[key])
+        for key, name in _DETAILS.items():
             if candidate.get(key) is not None:
-                self._details[_snake(key)] = candidate[key]
+                self._details[name] = candidate[key]
+        if candidate.get("logprobsResult"):
+            _gather(self._details, "logprobs", candidate["logprobsResult"])
         said = candidate.get("finishReason")
         if said is not None and text_of(said, "candidates[0].finishReason") != "FINISH_REASON_UNSPECIFIED":
             self.complete = True
@@ -302,8 +304,18 @@ def _only(candidates: object) -> dict[str, Any]:
     return candidate
 
 
-def _snake(name: str) -> str:
-    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
+def _gather(into: dict[str, Any], key: str, more: object) -> None:
+    """Put an object under *key*, or add it to the one there; its lists may be all items so far, or the new ones."""
+    kept = into.get(key)
+    if not (isinstance(kept, dict) and isinstance(more, dict)):
+        into[key] = dict(more) if isinstance(more, dict) else more
+        return
+    for name, value in more.items():
+        old = kept.get(name)
+        if isinstance(old, list) and isinstance(value, list) and value[: len(old)] != old:
+            old += value
+        else:
+            kept[name] = value
 
 
 # --- usage -----------------------------------------------------------------------------------------

@@ -144,6 +144,23 @@ def test_grounding() -> None:
     assert pieces.parts == expected
 
 
+def test_what_comes_piece_by_piece() -> None:
+    """Lists beside the content may be sent anew, or go on; either way all of them is there once."""
+    first, second = {"citationSources": [{"uri": "a"}], "x": 1}, {"citationSources": [{"uri": "b"}], "x": 2}
+    pieces, _ = _streamed(
+        _chunk({"text": "a"}, citationMetadata=first, logprobsResult={"chosenCandidates": [1]}),
+        _chunk({"text": "b"}, citationMetadata=second, logprobsResult={"chosenCandidates": [2]}, avgLogprobs=0),
+        _chunk(finishReason="STOP", urlContextMetadata=7),
+    )
+    cited = {"citationSources": [{"uri": "a"}, {"uri": "b"}], "x": 2}
+    assert pieces.parts[1:] == [OpaquePart(_GLA, {"citationMetadata": cited, "urlContextMetadata": 7})]
+    assert pieces.provider_details == {
+        "finish_reason": "STOP",
+        "logprobs": {"chosenCandidates": [1, 2]},
+        "avg_logprobs": 0,
+    }
+
+
 # --- facts -----------------------------------------------------------------------------------------
 
 
