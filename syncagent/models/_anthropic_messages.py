@@ -64,25 +64,46 @@ class Conversation:
         self.container: Optional[str] = None
         self._points: dict[tuple[int, int], str] = {}
         for message in call.messages:
+            # One part of text is what most messages of most histories are.
             if isinstance(message, ModelRequest):
-                turn = _Turn(self.system)
-                for part in message.parts:
-                    (_REQUEST_PARTS.get(part.__class__) or by_base(_REQUEST_PARTS, part))(part, turn)
-                blocks = turn.results + turn.others
-                for in_results, index, ttl in turn.points:
-                    self._points[len(self.turns), index + (0 if in_results else len(turn.results))] = ttl
-                if blocks:
-                    self.turns.append(("user", blocks))
+                said = message.parts[0] if len(message.parts) == 1 else None
+                if isinstance(said, UserPromptPart) and isinstance(said.content, str):
+                    if said.content.strip():
+                        self.turns.append(("user", [_text_block(said.content)]))
+                else:
+                    self._ask(message)
             else:
-                answer = _Answer(message, call)
-                if answer.spoken:
-                    self.turns.append(("assistant", answer.blocks[: answer.spoken]))
-                    self.container = answer.container
+                part = message.parts[0] if len(message.parts) == 1 else None
+                if isinstance(part, TextPart):
+                    self.container = None
+                    if part.content.strip():
+                        self.turns.append(("assistant", [_text_block(part.content)]))
+                else:
+                    self._answer(message, call)
+        if call.messages and isinstance(call.messages[-1], ModelResponse):
+            self.container = _container(call.messages[-1], call)
         if not self.turns:
             raise UserError(
                 f"{call.provider_name} {call.model_name} wants something to answer to, and the messages hold nothing "
                 "but system prompts and empty texts: pass a user_prompt."
             )
+
+    def _ask(self, message: ModelRequest) -> None:
+        turn = _Turn(self.system)
+        for part in message.parts:
+            (_REQUEST_PARTS.get(part.__class__) or by_base(_REQUEST_PARTS, part))(part, turn)
+        blocks = turn.results + turn.others if turn.others else turn.results
+        for in_results, index, ttl in turn.points:
+            self._points[len(self.turns), index + (0 if in_results else len(turn.results))] = ttl
+        if blocks:
+            self.turns.append(("user", blocks))
+
+    def _answer(self, message: ModelResponse, call: ModelCall) -> None:
+        answer = _Answer(message, call)
+        if answer.spoken:
+            self.turns.append(("assistant", answer.blocks[: answer.spoken]))
+        # Code that waits for a call's result goes on in its container; what came before it has ended.
+        self.container = _container(message, call) if answer.waits else None
 
     def cache(self, ttl: Optional[str], room: int) -> None:
         """
@@ -208,23 +229,21 @@ class _Answer:
     Attributes:
         blocks: all of them.
         spoken: how many there are without thinking at the end, where the API does not take it.
-        container: where the provider's tools work, if the answer waits for them.
+        waits: whether code at the provider's waits for the results of its calls.
     """
 
-    __slots__ = ("blocks", "call", "container", "last_text", "own_thinking", "spoken")
+    __slots__ = ("blocks", "call", "last_text", "own_thinking", "spoken", "waits")
 
     def __init__(self, message: ModelResponse, call: ModelCall) -> None:
         self.blocks: list[str] = []
         self.call = call
-        self.container: Optional[str] = None
+        self.waits = False
         self.last_text: Optional[str] = None  # the text of the last block, where it is text
         self.own_thinking = not call.quirks.get("own_thinking") or _same_model(message.model_name, call.model_name)
         self.spoken = 0
         for part in message.parts:
             text, self.last_text = self.last_text, None
             (_RESPONSE_PARTS.get(part.__class__) or by_base(_RESPONSE_PARTS, part))(part, self, text)
-        if message is call.messages[-1] or self.container is not None:
-            self.container = _container(message, call)
 
     def say(self, block: str) -> None:
         self.blocks.append(block)
@@ -264,9 +283,7 @@ def _tool_call(part: ToolCallPart, answer: _Answer, before: Optional[str]) -> No
         args = part.args_as_dict()
     except (ValueError, RecursionError):
         args = {"invalid_json": part.args}  # the API takes objects only, and the model is to see what it wrote
-    answer.say(
-        f'{{"type":"tool_use","id":{_call_id(part)},"name":{quote(part.tool_name)},"input":{dump_str(args)}}}'
-    )
+    answer.say(f'{{"type":"tool_use","id":{_call_id(part)},"name":{quote(part.tool_name)},"input":{dump_str(args)}}}')
 
 
 def _opaque(part: OpaquePart, answer: _Answer, before: Optional[str]) -> None:
@@ -282,7 +299,7 @@ def _opaque(part: OpaquePart, answer: _Answer, before: Optional[str]) -> None:
     elif kind == CALLER:
         if answer.blocks and answer.blocks[-1].startswith('{"type":"tool_use"'):
             answer.blocks[-1] = answer.blocks[-1][:-1] + ',"caller":' + dump_str(part.data.get("caller")) + "}"
-            answer.container = ""  # looked up once all is read
+            answer.waits = True
     elif kind == "redacted_thinking":
         if answer.own_thinking:
             answer.blocks.append(dump_str(part.data))

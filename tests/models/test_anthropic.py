@@ -442,6 +442,9 @@ def test_caller() -> None:
     ]
     assert body["container"] == "container_1"
     assert "container" not in _body([*_ASKED, ModelResponse([call], provider_details=details), returned])
+    for later in ([TextPart("It is sunny.")], [TextPart("It"), TextPart("is")]):
+        history = [*_ASKED, ModelResponse([call, said], provider_details=details), returned, ModelResponse(later)]
+        assert "container" not in _body([*history, *_ASKED])
     assert _answered(said) is None
     assert _answered(TextPart("a"), said) == [_text("a")]
 
