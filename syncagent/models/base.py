@@ -373,6 +373,7 @@ def response_of(answer: Any) -> ModelResponse:
 
 
 _MOST_PIECES = 4096  # texts of a part that are kept apart: each costs more than what it holds
+_MOST_BLOCKS = 64  # joined ones
 
 
 class _Growing:
@@ -412,28 +413,49 @@ class _Growing:
             self.pack()
 
     def pack(self) -> None:
-        """Join the texts so far into one; all are joined once more at the end."""
+        """Join the pieces so far, and what was joined before once it is a lot."""
+        self._begin_blocks()
         self.blocks.append("".join(self.chunks))
         self.chunks.clear()
+        if len(self.blocks) > _MOST_BLOCKS:
+            self.blocks.append(_joined(self.blocks))
 
     def whole(self) -> Union[ModelResponsePart, ToolCallPartDelta]:
         """The part so far. A grown part is a new object: one that was handed out stays as it was."""
         if not self.chunks and not self.blocks:
             return self.part
-        part, texts = self.part, [*self.blocks, *self.chunks]
-        self.blocks.clear()
-        self.chunks.clear()
+        self._begin_blocks()
+        part = self.part
+        if self.chunks:
+            self.blocks.append("".join(self.chunks))
+            self.chunks.clear()
+        text = _joined(self.blocks)
         if isinstance(part, TextPart):
-            part = TextPart(_joined(part.content, texts))
+            part = TextPart(text)
         elif isinstance(part, ThinkingPart):
-            part = ThinkingPart(_joined(part.content, texts), part.id, part.signature, part.provider_name)
+            part = ThinkingPart(text, part.id, part.signature, part.provider_name)
         else:
-            part = ToolCallPartDelta(args_delta="".join(texts)).apply(part)
+            part = ToolCallPartDelta(args_delta=text).apply(part)
         self.part = part
         return part
 
+    def _begin_blocks(self) -> None:
+        """What a text begins with is the first block: what is added then adds to it."""
+        part = self.part
+        if not self.blocks and isinstance(part, (TextPart, ThinkingPart)):
+            self.blocks.append(part.content)
+            self.part = copy.copy(part)
+            self.part.content = ""
 
-def _joined(start: str, texts: list[str]) -> str:
-    """All texts as one, joined in one go: a long one must not stand in memory three times."""
-    texts.insert(0, start)
-    return "".join(texts)
+
+def _joined(blocks: list[str]) -> str:
+    """
+    All blocks as one text; the list is empty afterwards.
+
+    CPython lets a text grow in place that only one name holds: a long one need not stand in memory twice.
+    """
+    blocks.reverse()
+    text = blocks.pop()
+    while blocks:
+        text += blocks.pop()
+    return text
