@@ -25,7 +25,7 @@ from syncagent.transport.sse import sse_frames
 __all__ = ["MakeWire", "check_request", "check_response", "every_exchange"]
 
 MakeWire = Callable[[str, dict[str, Any]], Wire]
-"""A wire of a provider's name and quirks."""
+"""A wire of a provider's name and of the quirks of a ``call.json``; its own quirks, where it has any, hold."""
 
 
 def every_exchange(*providers: str) -> pytest.MarkDecorator:
@@ -43,8 +43,10 @@ def check_request(folder: Path, make_wire: MakeWire) -> None:
     messages = ModelMessagesTypeAdapter.validate_python(_load(folder, "messages"))
     expected = _load(folder, "request")
     streamed = expected.get("stream", False)
+    wire = make_wire(provider, quirks)
+    quirks = getattr(wire, "quirks", quirks)
     call = ModelCall(expected["model"], messages, settings, parameters, ModelProfile(), streamed, provider, quirks)
-    assert json.loads(make_wire(provider, quirks).encode(call).body) == expected
+    assert json.loads(wire.encode(call).body) == expected
 
 
 def check_response(folder: Path, make_wire: MakeWire) -> None:
