@@ -94,7 +94,8 @@ def decode_stream(
         if frame.data.strip() == b"[DONE]":
             break
         event = _parse(frame.data)
-        read = _EVENTS.get(event.get("type") or frame.event or "")
+        kind = event.get("type")
+        read = _EVENTS.get(kind if isinstance(kind, str) else frame.event)
         if read is not None:
             yield from read(stream, event)
         elif "type" not in event and isinstance(event.get("message"), str):
