@@ -114,8 +114,7 @@ class _Stream:
             if not block.name:
                 raise ValueError(f"{path}.name: expected the name of a tool, got an empty text")
             block.identifier = text_of(use.get("toolUseId"), path + ".toolUseId") or None
-        if block.kept is not None or block.name is not None:
-            block.index = self._next()
+        block.index = self._next()
         yield from ()
 
     def block_delta(self, body: dict[str, Any]) -> _Events:
@@ -202,7 +201,7 @@ class _Stream:
 
     def _thinking(self, block: _Block, thought: dict[str, Any], path: str) -> _Events:
         if block.name is not None:
-            raise ValueError(f"{path}: thinking came in the block of a tool call")
+            raise ValueError(f"{path}: thinking came in the block of something else")
         text, signature, redacted = thought.get("text"), thought.get("signature"), thought.get("redactedContent")
         if redacted is not None:
             if block.kept is None:
@@ -212,6 +211,8 @@ class _Stream:
                 block.kept = {"reasoningContent": {}}
             block.pieces.append(text_of(redacted, path + ".redactedContent"))
         elif text is not None or signature is not None:
+            if block.kept is not None:
+                raise ValueError(f"{path}: thinking came in the block of something else")
             text = text_of("" if text is None else text, path + ".text")
             block.signature += text_of("" if signature is None else signature, path + ".signature")
             signature = block.signature or None
@@ -283,6 +284,6 @@ def _joined(pieces: list[Any]) -> str:
     if len(pieces) == 1 and isinstance(pieces[0], str):
         return pieces[0]
     try:
-        return base64.b64encode(b"".join(base64.b64decode(piece) for piece in pieces)).decode("ascii")
+        return base64.b64encode(b"".join(base64.b64decode(piece, validate=True) for piece in pieces)).decode("ascii")
     except (binascii.Error, TypeError, ValueError):
         raise ValueError("contentBlockDelta.delta: bytes that are not base64") from None

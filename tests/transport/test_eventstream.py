@@ -15,29 +15,12 @@ from syncagent.exceptions import ModelResponseError
 from syncagent.transport.eventstream import eventstream_frames
 from syncagent.transport.sse import Frame
 from tests.conformance import cut, every_split
-
-
-def _header(name: str, kind: int, value: bytes) -> bytes:
-    return bytes([len(name.encode())]) + name.encode() + bytes([kind]) + value
+from tests.wires.eventstream import event, header, packed
 
 
 def _text(name: str, value: str) -> bytes:
     data = value.encode()
-    return _header(name, 7, struct.pack(">H", len(data)) + data)
-
-
-def _packed(headers: bytes, payload: bytes = b"") -> bytes:
-    start = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    whole = start + struct.pack(">I", crc32(start)) + headers + payload
-    return whole + struct.pack(">I", crc32(whole))
-
-
-def event(name: str, payload: bytes) -> bytes:
-    """One event of a stream, as bytes."""
-    return _packed(
-        _text(":event-type", name) + _text(":content-type", "application/json") + _text(":message-type", "event"),
-        payload,
-    )
+    return header(name, 7, struct.pack(">H", len(data)) + data)
 
 
 _TWO = event("a", b'{"x":1}') + event("b", b"")
@@ -57,11 +40,11 @@ def test_events(split: str) -> None:
 def test_other_messages() -> None:
     """An exception's name is marked; an error, which has no payload, reads as an exception with a message."""
     exception = _text(":message-type", "exception") + _text(":exception-type", "throttlingException")
-    error = _text(":message-type", "error") + _text(":error-code", "Odd") + _text(":error-message", "a \"b\"")
-    assert _read(_packed(exception, b'{"message":"slow"}')) == [
+    error = _text(":message-type", "error") + _text(":error-code", "Odd") + _text(":error-message", 'a "b"')
+    assert _read(packed(exception, b'{"message":"slow"}')) == [
         Frame("exception:throttlingException", b'{"message":"slow"}')
     ]
-    (frame,) = _read(_packed(error))
+    (frame,) = _read(packed(error))
     assert frame.event == "exception:Odd"
     assert json.loads(frame.data) == {"message": 'a "b"'}
 
@@ -69,9 +52,9 @@ def test_other_messages() -> None:
 def test_headers_of_all_types() -> None:
     """Headers that are no text are passed over, by their sizes; the fixed ones and the ones that say theirs."""
     values = [b"", b"", b"1", b"12", b"1234", b"12345678", b"\0\3abc", b"\0\2ab", b"12345678", b"1" * 16]
-    headers = b"".join(_header(f"h{kind}", kind, value) for kind, value in enumerate(values))
+    headers = b"".join(header(f"h{kind}", kind, value) for kind, value in enumerate(values))
     headers += _text(":message-type", "event") + _text(":event-type", "a")
-    assert _read(_packed(headers, b"{}")) == [Frame("a", b"{}")]
+    assert _read(packed(headers, b"{}")) == [Frame("a", b"{}")]
 
 
 def test_pauses() -> None:
@@ -112,16 +95,16 @@ _EVENT = _text(":message-type", "event")
         (_with_prelude(100, 85), "a message of 100 bytes says that its headers have 85"),
         (_with_prelude(200_000, 131_073), "a message of 200000 bytes says that its headers have 131073"),
         (_with_prelude(16_777_217, 0), "a message has 16777217 bytes, and 16777216 are allowed"),
-        (_packed(b""), "a message has the :message-type 'None'"),
-        (_packed(_text(":message-type", "else")), "a message has the :message-type 'else'"),
-        (_packed(_EVENT), "an event does not say its type"),
-        (_packed(_text(":message-type", "exception")), "an exception does not say its type"),
-        (_packed(_text(":message-type", "error")), "an error does not say its type"),
-        (_packed(_EVENT + _EVENT), "the header ':message-type' comes twice"),
-        (_packed(_header("a", 10, b"")), "its headers are none (IndexError)"),
-        (_packed(b"\x05ab"), "its headers are none (IndexError)"),
-        (_packed(_header("a", 7, b"\xff\xffabc")), "a header is longer than all headers together"),
-        (_packed(_header("a", 7, b"\0\1\xff")), "its headers are none (UnicodeDecodeError)"),
+        (packed(b""), "a message has the :message-type 'None'"),
+        (packed(_text(":message-type", "else")), "a message has the :message-type 'else'"),
+        (packed(_EVENT), "an event does not say its type"),
+        (packed(_text(":message-type", "exception")), "an exception does not say its type"),
+        (packed(_text(":message-type", "error")), "an error does not say its type"),
+        (packed(_EVENT + _EVENT), "the header ':message-type' comes twice"),
+        (packed(header("a", 10, b"")), "its headers are none (IndexError)"),
+        (packed(b"\x05ab"), "its headers are none (IndexError)"),
+        (packed(header("a", 7, b"\xff\xffabc")), "a header is longer than all headers together"),
+        (packed(header("a", 7, b"\0\1\xff")), "its headers are none (UnicodeDecodeError)"),
     ],
 )
 def test_broken(data: bytes, words: str) -> None:
@@ -172,8 +155,8 @@ _values = st.one_of(
 def _messages(draw: st.DrawFn) -> bytes:
     headers = _text(":message-type", "event") + _text(":event-type", draw(st.sampled_from(["a", "bee"])))
     for name in draw(st.lists(_names, max_size=4, unique=True)):
-        headers += _header(name, *draw(_values))
-    return _packed(headers, draw(st.binary(max_size=40)))
+        headers += header(name, *draw(_values))
+    return packed(headers, draw(st.binary(max_size=40)))
 
 
 def _theirs(data: bytes) -> Optional[list[Frame]]:
