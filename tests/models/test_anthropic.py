@@ -126,6 +126,12 @@ def test_nothing_to_answer(content: Any) -> None:
         _sent([ModelRequest([SystemPromptPart("a"), UserPromptPart(content)])])
 
 
+def test_blank_turns() -> None:
+    """A turn without a word is left out of a history."""
+    blank = [ModelRequest([UserPromptPart(" ")]), ModelResponse([TextPart("")])]
+    assert _body([*blank, *_ASKED]) == _body(_ASKED)
+
+
 def test_tool_results_come_first() -> None:
     """Results of tools stand before all else that one request says, in their order; errors are marked."""
     assert _said(

@@ -163,9 +163,7 @@ def test_usage_of_further_models() -> None:
     own = {"type": "message", "input_tokens": 9, "output_tokens": 9}
     advice = {"type": "advisor_message", "model": "m", "input_tokens": 7, "output_tokens": 2, "cache": {"a": 1}}
     usage = _usage(input_tokens=1, output_tokens=1, iterations=[own, advice, advice, "x", {"type": 3}])
-    assert usage == Usage(
-        0, 1, 1, 2, {"advisor_message_input_tokens": 14, "advisor_message_output_tokens": 4}
-    )
+    assert usage == Usage(0, 1, 1, 2, {"advisor_message_input_tokens": 14, "advisor_message_output_tokens": 4})
     assert _usage(iterations=None).details is None
 
 

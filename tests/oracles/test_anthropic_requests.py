@@ -109,7 +109,7 @@ _CALL = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "i
 _CITED = {"type": "web_search_result_location", "cited_text": "c", "encrypted_index": "e", "title": "t", "url": "u"}
 
 _CONVERSATIONS: dict[str, list[ModelMessage]] = {
-    "plain": [ModelRequest([SystemPromptPart("Be brief."), SystemPromptPart(""), UserPromptPart("Hi\n\"é\x00😀")])],
+    "plain": [ModelRequest([SystemPromptPart("Be brief."), SystemPromptPart(""), UserPromptPart('Hi\n"é\x00😀')])],
     "media": [
         ModelRequest(
             [
