@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         result_mode: Optional[ResultMode]
         deadline: Optional[float]
         converter: Optional[Converter]
+        native_tools: Sequence[dict[str, Any]]
         output_retries: Optional[int]
 
     class RunKeywords(TypedDict, Generic[_DepsT], total=False):
@@ -116,6 +117,7 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         result_mode: ``tool``, ``native`` or ``prompted``; by default what the model does best.
         deadline: seconds that a run may take where it says nothing itself.
         converter: a converter made by :func:`syncagent.make_converter`.
+        native_tools: the provider's own server-side tools, in its own words, such as ``{"type": "web_search"}``.
         output_type: ``result_type`` by its newer name.
         output_retries: ``result_retries`` by its newer name.
 

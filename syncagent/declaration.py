@@ -122,6 +122,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         result_mode: Optional[ResultMode] = None,
         deadline: Optional[float] = None,
         converter: Optional[Converter] = None,
+        native_tools: Sequence[dict[str, Any]] = (),
         output_type: Any = UNSET,
         output_retries: Any = UNSET,
     ) -> None:
@@ -142,6 +143,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self._result_retries = retries if result_retries is None else result_retries
         self._result_tool = (result_tool_name, result_tool_description)
         self._converter = converter
+        self._native_tools = _native_tools(native_tools)
         self._deadline = deadline
         self._system_prompts = _texts("system_prompt", system_prompt)
         self._system_prompt_functions: list[PromptFunction] = []
@@ -331,6 +333,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             schema.definitions if by_tool else [],
             result_mode=mode,
             result_schema=schema.schema_for(mode),
+            native_tools=self._native_tools,
             deadline=deadline,
         )
         if settings and ("retry_policy" in settings or "on_incomplete" in settings):
@@ -456,6 +459,17 @@ def _check_choices(end_strategy: Any, result_mode: Any, deadline: Any) -> None:
         raise UserError("An agent's deadline is a number of seconds for each run; give a Deadline to a run.")
     if deadline is not None:
         Deadline(deadline)
+
+
+def _native_tools(value: Any) -> list[dict[str, Any]]:
+    tools = list(_items("native_tools", value))
+    for tool in tools:
+        if not isinstance(tool, dict):
+            raise UserError(
+                "native_tools holds a provider's own tools as dicts, such as {'type': 'web_search'}; "
+                f"got {type(tool).__name__}. Functions of yours go into tools."
+            )
+    return tools
 
 
 def _check_converter(converter: Optional[Converter]) -> None:

@@ -483,3 +483,15 @@ def test_a_run_changes_nothing_in_its_agent() -> None:
     with agent.override(deps=1):
         assert agent.run_sync("Hi", model_settings={"seed": 2}, deadline=60).data == 1
     assert state() == before
+
+
+def test_native_tools_are_passed_through() -> None:
+    """``native_tools`` reach the model in the provider's own words; anything but dicts is refused at once."""
+    model = Scripted("done")
+    tool = {"type": "web_search", "max_uses": 2}
+
+    Agent(model, native_tools=[tool]).run_sync("Look it up.")
+
+    assert model.asked[0].parameters.native_tools == [tool]
+    with pytest.raises(UserError, match="Functions of yours go into tools"):
+        Agent(model, native_tools=[print])  # type: ignore[list-item] # the mistake
