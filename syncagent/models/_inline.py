@@ -78,7 +78,8 @@ def _wanted(part: ModelRequestPart, kinds: Collection[str]) -> bool:
 
 
 def _is_wanted(item: Any, kinds: Collection[str]) -> bool:
-    return isinstance(item, _URLS) and (item.kind in kinds or item.force_download)
+    """Addresses that are not HTTP's (``s3://``, ``data:``) are the wire's own affair."""
+    return isinstance(item, _URLS) and (item.force_download or (item.kind in kinds and item.url[:4].lower() == "http"))
 
 
 def _fetched(item: _Url, rules: DownloadRules, deadline: Deadline, model_name: str) -> BinaryContent:
