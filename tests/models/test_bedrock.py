@@ -91,10 +91,13 @@ def _answered(*parts: Any, model_name: Optional[str] = None, **kwargs: Any) -> A
     ("model", "segment"),
     [
         ("us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1%3A0"),
-        ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.a.b", "arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.a.b"),
+        (
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.a.b",
+            "arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.a.b",
+        ),
         ("a/../b c?d#é", "a%2F..%2Fb%20c%3Fd%23%C3%A9"),
     ],
-)  # fmt: skip
+)
 def test_path(model: str, segment: str) -> None:
     """Ids and ARNs are one segment of the path; streams have a path of their own."""
     assert encode(_call(_ASKED, model=model)).path == f"/model/{segment}/converse"
@@ -108,9 +111,12 @@ def test_path(model: str, segment: str) -> None:
         ("global.anthropic.claude-x", "anthropic.claude-x"),
         ("anthropic.claude-x", "anthropic.claude-x"),
         ("zai.glm-4.7", "zai.glm-4.7"),
-        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.a.b", "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.a.b"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.a.b",
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.a.b",
+        ),
     ],
-)  # fmt: skip
+)
 def test_count(model: str, segment: str) -> None:
     """A count is asked for the model without its regions, and only for what is counted."""
     parameters = ModelRequestParameters([_WEATHER])
@@ -133,7 +139,9 @@ def test_plain() -> None:
 def test_system() -> None:
     """System prompts from anywhere stand in their own place; blank ones and blank texts are left out."""
     messages: list[ModelMessage] = [
-        ModelRequest([SystemPromptPart("A"), SystemPromptPart(" "), UserPromptPart(["x", " ", "y"]), UserPromptPart("")]),
+        ModelRequest(
+            [SystemPromptPart("A"), SystemPromptPart(" "), UserPromptPart(["x", " ", "y"]), UserPromptPart("")]
+        ),
         ModelResponse([TextPart("B")]),
         ModelRequest([SystemPromptPart("C"), UserPromptPart("z")]),
     ]
@@ -320,7 +328,9 @@ def test_media(item: Any, block: dict[str, Any]) -> None:
 def test_documents_have_names() -> None:
     """Each document of a request has a name of its own, over all messages."""
     document = BinaryContent(b"a", "text/csv")
-    body = _body([ModelRequest([UserPromptPart(["a", document])]), ModelRequest([UserPromptPart([document, document])])])
+    body = _body(
+        [ModelRequest([UserPromptPart(["a", document])]), ModelRequest([UserPromptPart([document, document])])]
+    )
     blocks = body["messages"][0]["content"]
     assert [block["document"]["name"] for block in blocks[1:]] == ["Document 1", "Document 2", "Document 3"]
 
@@ -363,12 +373,13 @@ def test_cache_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("point", "words"), [(CachePoint(), "nothing comes before it"), (CachePoint("2h"), "got '2h'")]  # type: ignore[arg-type] # wrong on purpose
+    ("point", "words"),
+    [(CachePoint(), "nothing comes before it"), (CachePoint("2h"), "got '2h'")],  # type: ignore[arg-type] # wrong on purpose
 )
 def test_refused_cache_points(point: CachePoint, words: str) -> None:
     """A point before everything, and one of another time, are refused."""
     with pytest.raises(UserError, match=words):
-        _said(UserPromptPart(([] if point.ttl == "5m" else ["a"]) + [point]), cache=_ALL)  # type: ignore[operator] # a list of both
+        _said(UserPromptPart([*([] if point.ttl == "5m" else ["a"]), point]), cache=_ALL)
 
 
 @pytest.mark.parametrize(("cache", "mark"), [(True, _MARK), ("5m", _MARK), ("1h", _HOUR)])

@@ -186,9 +186,10 @@ def test_other_shapes(body: Any, words: str) -> None:
 def test_count() -> None:
     """A count is a number, or it is refused."""
     assert _WIRE.decode_count({"inputTokens": 23}) == 23
-    for body in ([], {}, {"inputTokens": "23"}, {"inputTokens": -1}):
+    wrong: list[Any] = [[], {}, {"inputTokens": "23"}, {"inputTokens": -1}]
+    for body in wrong:
         with pytest.raises(ValueError, match="expected"):
-            decode_count(body)  # type: ignore[arg-type] # wrong on purpose
+            decode_count(body)
 
 
 # --- errors ----------------------------------------------------------------------------------------

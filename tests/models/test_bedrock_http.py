@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -19,12 +20,21 @@ from syncagent.exceptions import (
     ModelRateLimitError,
     ModelResponseError,
 )
-from syncagent.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ThinkingPart, UserPromptPart
+from syncagent.messages import (
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ThinkingPart,
+    UserPromptPart,
+)
 from syncagent.models import ModelRequestParameters
 from syncagent.models.bedrock import BedrockConverseModel
 from syncagent.providers._sigv4 import Credentials, sign
 from syncagent.providers.bedrock import BedrockProvider
 from syncagent.transport import RetryPolicy
+from syncagent.transport.download import DownloadRules
 from tests.faultserver import FaultServer, Peer, Request, Scenario
 from tests.faultserver.scenarios import in_turn, say
 from tests.wires.eventstream import event, message
@@ -189,6 +199,25 @@ def test_connection_is_kept() -> None:
         assert server.connections == 1
 
 
+def test_addresses() -> None:
+    """An address of HTTP is fetched and its bytes are sent; one in S3 is sent as it is."""
+    prompt = UserPromptPart(["look", ImageUrl("s3://bucket/a.png")])
+    with (
+        FaultServer(say("200 OK", b"png", "Content-Type: image/png")) as files,
+        FaultServer(_answer({"text": "a"})) as server,
+    ):
+        model = _model(server)
+        model.downloads = DownloadRules(allow=("127.0.0.1",))
+        content = [*prompt.content, ImageUrl(files.origin + "/b.png")]
+        model.request([ModelRequest([UserPromptPart(content)])], None, ModelRequestParameters())
+        (request,) = server.requests
+    assert json.loads(request.body)["messages"][0]["content"] == [
+        {"text": "look"},
+        {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://bucket/a.png"}}}},
+        {"image": {"format": "png", "source": {"bytes": "cG5n"}}},
+    ]
+
+
 def test_count() -> None:
     """The provider counts the tokens of a request, for the model without its regions."""
     with FaultServer(say("200 OK", b'{"inputTokens": 23}')) as server:
@@ -214,7 +243,9 @@ def test_count() -> None:
 )
 def test_errors(status: str, named: str, message: str, error_class: type[ModelHTTPError]) -> None:
     """An error is the one that the header names, or that its words and status tell; the request's id is kept."""
-    scenario = say(status, json.dumps({"message": message}).encode(), f"x-amzn-ErrorType: {named}", "x-amzn-requestid: r1")
+    scenario = say(
+        status, json.dumps({"message": message}).encode(), f"x-amzn-ErrorType: {named}", "x-amzn-requestid: r1"
+    )
     with FaultServer(scenario) as server:
         with pytest.raises(error_class) as raised:
             _model(server).request(_ASKED, None, ModelRequestParameters())
@@ -225,7 +256,9 @@ def test_errors(status: str, named: str, message: str, error_class: type[ModelHT
 
 def test_no_secret_in_errors() -> None:
     """What a server repeats of the log-in is not in the error."""
-    with FaultServer(lambda peer, request: peer.answer(json.dumps(request.headers).encode(), "403 Forbidden")) as server:
+    with FaultServer(
+        lambda peer, request: peer.answer(json.dumps(request.headers).encode(), "403 Forbidden")
+    ) as server:
         with pytest.raises(ModelAuthError) as raised:
             _model(server).request(_ASKED, None, ModelRequestParameters())
     assert "x-amz-security-token" in str(raised.value.body)
@@ -234,12 +267,12 @@ def test_no_secret_in_errors() -> None:
 
 def test_every_try_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second try is signed at its own time."""
-    from syncagent.providers import bedrock
-
     stamps = iter(["20260101T000000Z", "20260101T000009Z"])
-    monkeypatch.setattr(bedrock.time, "strftime", lambda *args: next(stamps))
+    monkeypatch.setattr(time, "strftime", lambda *args: next(stamps))
     policy = RetryPolicy(max_retries=1)
-    with FaultServer(in_turn(say("503 Service Unavailable", b"{}", "Retry-After: 0"), _answer({"text": "a"}))) as server:
+    with FaultServer(
+        in_turn(say("503 Service Unavailable", b"{}", "Retry-After: 0"), _answer({"text": "a"}))
+    ) as server:
         _model(server, policy=policy).request(_ASKED, None, ModelRequestParameters())
         first, second = server.requests
     assert [first.headers["x-amz-date"], second.headers["x-amz-date"]] == ["20260101T000000Z", "20260101T000009Z"]

@@ -99,9 +99,15 @@ def test_calls() -> None:
     """A call is announced with its first arguments; one without any when its block ends."""
     use = {"toolUseId": "1", "name": "t"}
     stream = _stream(
-        _start(0, toolUse=use), _args(0, ""), _args(0, '{"a"'), _args(0, ":1}"), _stop(0),
-        _start(1, toolUse={"toolUseId": "", "name": "u", "type": "tool_use"}), _stop(1), *_END,
-    )  # fmt: skip
+        _start(0, toolUse=use),
+        _args(0, ""),
+        _args(0, '{"a"'),
+        _args(0, ":1}"),
+        _stop(0),
+        _start(1, toolUse={"toolUseId": "", "name": "u", "type": "tool_use"}),
+        _stop(1),
+        *_END,
+    )
     assert list(stream) == [
         PartStartEvent(0, ToolCallPart("t", '{"a"', "1")),
         PartDeltaEvent(0, ToolCallPartDelta(None, ":1}", "1")),
@@ -146,10 +152,18 @@ def test_server_tools() -> None:
     use = {"toolUseId": "s", "name": "n", "type": "server_tool_use"}
     result = {"toolUseId": "s", "type": "n_result", "status": "success"}
     assert _parts(
-        _start(0, toolUse=use), _args(0, '{"a"'), _args(0, ":1}"), _stop(0),
-        _start(1, toolResult=result), _delta(1, toolResult=[{"text": "a"}]), _delta(1, toolResult=[{"json": {}}]), _stop(1),
-        _start(2, toolUse=use), _stop(2),
-        _start(3, toolResult=result), _stop(3),
+        _start(0, toolUse=use),
+        _args(0, '{"a"'),
+        _args(0, ":1}"),
+        _stop(0),
+        _start(1, toolResult=result),
+        _delta(1, toolResult=[{"text": "a"}]),
+        _delta(1, toolResult=[{"json": {}}]),
+        _stop(1),
+        _start(2, toolUse=use),
+        _stop(2),
+        _start(3, toolResult=result),
+        _stop(3),
         _delta(4, text="b"),
     ) == [
         OpaquePart("bedrock", {"toolUse": {**use, "input": {"a": 1}}}),
@@ -157,7 +171,7 @@ def test_server_tools() -> None:
         OpaquePart("bedrock", {"toolUse": {**use, "input": {}}}),
         OpaquePart("bedrock", {"toolResult": {**result, "content": []}}),
         TextPart("b"),
-    ]  # fmt: skip
+    ]
 
 
 def test_images() -> None:
@@ -181,9 +195,16 @@ def test_citations() -> None:
 def test_unknown() -> None:
     """Events, blocks and deltas of tomorrow are passed over, or kept where they are blocks."""
     assert _parts(
-        ("newEvent", {"x": 1}), _start(0, newBlock={"x": 1}), _delta(0, newBlock={"y": 2}), _delta(0, x=1), _delta(1, newDelta=3), _stop(1),
-        _stop(0), _start(2), _stop(2),
-    ) == [OpaquePart("bedrock", {"newBlock": {"x": 1, "y": 2}}), OpaquePart("bedrock", {})]  # fmt: skip
+        ("newEvent", {"x": 1}),
+        _start(0, newBlock={"x": 1}),
+        _delta(0, newBlock={"y": 2}),
+        _delta(0, x=1),
+        _delta(1, newDelta=3),
+        _stop(1),
+        _stop(0),
+        _start(2),
+        _stop(2),
+    ) == [OpaquePart("bedrock", {"newBlock": {"x": 1, "y": 2}}), OpaquePart("bedrock", {})]
 
 
 def test_end() -> None:
@@ -214,8 +235,10 @@ def test_pause() -> None:
 )
 def test_exceptions(data: bytes, words: str) -> None:
     """An exception inside the stream is an error in its own words, after what came before it."""
-    frames = [Frame("contentBlockDelta", json.dumps(_delta(0, text="a")[1]).encode()),
-              Frame(EXCEPTION + "throttlingException", data)]  # fmt: skip
+    frames = [
+        Frame("contentBlockDelta", json.dumps(_delta(0, text="a")[1]).encode()),
+        Frame(EXCEPTION + "throttlingException", data),
+    ]
     stream = StreamedResponse(decode_stream(iter(frames)), model_name="m")
     with pytest.raises(ValueError) as raised:
         list(stream)
@@ -241,22 +264,36 @@ _USE = {"toolUse": {"toolUseId": "1", "name": "t"}}
         ([_start(0, **_USE), _delta(0, text="a")], "contentBlockDelta.delta: a text came in the block of something"),
         ([_delta(0, toolUse=3)], "contentBlockDelta.delta.toolUse: expected an object, got int"),
         ([_args(0, "{}")], "contentBlockDelta.delta.toolUse: the arguments of a call came without its start"),
-        ([_start(0, **_USE), _delta(0, toolUse={})], "contentBlockDelta.delta.toolUse.input: expected text, got nothing"),
+        (
+            [_start(0, **_USE), _delta(0, toolUse={})],
+            "contentBlockDelta.delta.toolUse.input: expected text, got nothing",
+        ),
         ([_delta(0, reasoningContent=3)], "contentBlockDelta.delta.reasoningContent: expected an object, got int"),
-        ([_start(0, **_USE), _delta(0, reasoningContent={"text": "a"})], "contentBlockDelta.delta.reasoningContent: thin"),
-        ([_delta(0, reasoningContent={"redactedContent": "YQ=="}), _delta(0, reasoningContent={"text": "a"})],
-         "contentBlockDelta.delta.reasoningContent: thinking came in the block of something else"),
+        (
+            [_start(0, **_USE), _delta(0, reasoningContent={"text": "a"})],
+            "contentBlockDelta.delta.reasoningContent: thin",
+        ),
+        (
+            [_delta(0, reasoningContent={"redactedContent": "YQ=="}), _delta(0, reasoningContent={"text": "a"})],
+            "contentBlockDelta.delta.reasoningContent: thinking came in the block of something else",
+        ),
         ([_delta(0, reasoningContent={"text": 3})], "contentBlockDelta.delta.reasoningContent.text: expected text"),
-        ([_delta(0, text="a"), _delta(0, reasoningContent={"redactedContent": "YQ=="})],
-         "contentBlockDelta.delta.reasoningContent.redactedContent: it came in the block of something else"),
-        ([*(_delta(0, reasoningContent={"redactedContent": "?"}) for _ in range(2)), _stop(0)],
-         "contentBlockDelta.delta: bytes that are not base64"),
-        ([_start(0, toolUse={"type": "server_tool_use"}), _args(0, "{"), _stop(0)],
-         "contentBlockDelta.delta.toolUse.input: what a server tool was given is no JSON"),
+        (
+            [_delta(0, text="a"), _delta(0, reasoningContent={"redactedContent": "YQ=="})],
+            "contentBlockDelta.delta.reasoningContent.redactedContent: it came in the block of something else",
+        ),
+        (
+            [*(_delta(0, reasoningContent={"redactedContent": "?"}) for _ in range(2)), _stop(0)],
+            "contentBlockDelta.delta: bytes that are not base64",
+        ),
+        (
+            [_start(0, toolUse={"type": "server_tool_use"}), _args(0, "{"), _stop(0)],
+            "contentBlockDelta.delta.toolUse.input: what a server tool was given is no JSON",
+        ),
         ([("messageStop", {})], "messageStop.stopReason: expected text, got nothing"),
         ([("metadata", {"usage": 3})], "usage: expected an object, got int"),
     ],
-)  # fmt: skip
+)
 def test_other_shapes(events: list[_Event], words: str) -> None:
     """An event of another shape is refused by the field."""
     with pytest.raises(ValueError) as raised:

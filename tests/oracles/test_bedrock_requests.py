@@ -66,7 +66,10 @@ class _Oracle:
 def _with_bytes(shape: Any, value: Any) -> Any:
     """The value as botocore is given it: bytes where the model has them."""
     if shape.type_name == "structure" and isinstance(value, dict) and not shape.is_document_type:
-        return {key: _with_bytes(shape.members[key], inner) if key in shape.members else inner for key, inner in value.items()}
+        return {
+            key: _with_bytes(shape.members[key], inner) if key in shape.members else inner
+            for key, inner in value.items()
+        }
     if shape.type_name == "list" and isinstance(value, list):
         return [_with_bytes(shape.member, inner) for inner in value]
     return base64.b64decode(value, validate=True) if shape.type_name == "blob" else value
@@ -107,7 +110,9 @@ def test_the_oracle_sees_mistakes(oracle: _Oracle) -> None:
         {"messages": [turn], "toolConfig": {"tools": [], "toolChoice": {"any": {}, "auto": {}}}},
         {"messages": [turn], "system": [{"text": ""}]},
     ]
-    assert oracle.problems("Converse", WireRequest("/model/a.b/converse", json.dumps({"messages": [turn]}).encode())) == []
+    assert (
+        oracle.problems("Converse", WireRequest("/model/a.b/converse", json.dumps({"messages": [turn]}).encode())) == []
+    )
     for body in wrong:
         assert oracle.problems("Converse", WireRequest("/model/a.b/converse", json.dumps(body).encode())), body
 
@@ -117,7 +122,7 @@ _TOOLS = [ToolDefinition("weather", "Tell the weather.", _SCHEMA), ToolDefinitio
 _RESULT = [ToolDefinition("final_result", "The end.", _SCHEMA)]
 
 _CONVERSATIONS: dict[str, list[ModelMessage]] = {
-    "plain": [ModelRequest([SystemPromptPart("Be brief."), UserPromptPart("Hi\n\"é\x00😀")])],
+    "plain": [ModelRequest([SystemPromptPart("Be brief."), UserPromptPart('Hi\n"é\x00😀')])],
     "media": [
         ModelRequest(
             [
@@ -149,8 +154,13 @@ _CONVERSATIONS: dict[str, list[ModelMessage]] = {
         ),
         ModelRequest([ToolReturnPart("weather", {"sun": 1}, "call|1 é")]),
         ModelResponse([ToolCallPart("weather", "{broken", "2" * 80), ToolCallPart("now", "{}", "3")]),
-        ModelRequest([RetryPromptPart([{"type": "missing", "loc": ("city",), "msg": "m", "input": {}}], "weather", "2" * 80),
-                      ToolReturnPart("now", "", "3"), UserPromptPart(["And?", CachePoint()])]),
+        ModelRequest(
+            [
+                RetryPromptPart([{"type": "missing", "loc": ("city",), "msg": "m", "input": {}}], "weather", "2" * 80),
+                ToolReturnPart("now", "", "3"),
+                UserPromptPart(["And?", CachePoint()]),
+            ]
+        ),
         ModelResponse([]),
         ModelRequest([RetryPromptPart("The response was empty.")]),
     ],
@@ -158,15 +168,33 @@ _CONVERSATIONS: dict[str, list[ModelMessage]] = {
         ModelRequest([UserPromptPart("Count.")]),
         ModelResponse(
             [
-                OpaquePart("bedrock", {"toolUse": {"toolUseId": "s", "name": "nova_code_interpreter",
-                                                  "input": {"snippet": "1"}, "type": "server_tool_use"}}),
-                OpaquePart("bedrock", {"toolResult": {"toolUseId": "s", "type": "nova_code_interpreter_result",
-                                                     "status": "success", "content": [{"json": {"stdOut": "1"}}]}}),
+                OpaquePart(
+                    "bedrock",
+                    {
+                        "toolUse": {
+                            "toolUseId": "s",
+                            "name": "nova_code_interpreter",
+                            "input": {"snippet": "1"},
+                            "type": "server_tool_use",
+                        }
+                    },
+                ),
+                OpaquePart(
+                    "bedrock",
+                    {
+                        "toolResult": {
+                            "toolUseId": "s",
+                            "type": "nova_code_interpreter_result",
+                            "status": "success",
+                            "content": [{"json": {"stdOut": "1"}}],
+                        }
+                    },
+                ),
             ]
         ),
         ModelRequest([UserPromptPart("Again.")]),
     ],
-}  # fmt: skip
+}
 _PARAMETERS = {
     "text": ModelRequestParameters(),
     "tools": ModelRequestParameters(_TOOLS),

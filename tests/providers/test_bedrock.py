@@ -81,7 +81,7 @@ def test_address(
 
 
 def test_no_region(monkeypatch: pytest.MonkeyPatch, no_botocore: None) -> None:
-    """Without a region the request is refused, not the building; with an address of one's own it is for the signature."""
+    """Without a region the request is refused, not the building; an address of one's own wants it to be signed."""
     provider = infer_provider("bedrock")
     assert isinstance(provider, BedrockProvider)
     with pytest.raises(MissingKeyError, match=r"^Set the `AWS_REGION` environment variable or pass it via `Bedrock"):
@@ -216,9 +216,7 @@ def test_without_botocore(no_botocore: None) -> None:
     assert str(missing.value).endswith("need botocore: pip install 'syncagent[bedrock]'.")
     with pytest.raises(MissingExtraError) as absent:
         BedrockProvider(region_name="eu-west-1", profile_name="p").target("m")
-    assert str(absent.value) == (
-        "Please install `botocore` to use profile_name: pip install 'syncagent[bedrock]'."
-    )
+    assert str(absent.value) == ("Please install `botocore` to use profile_name: pip install 'syncagent[bedrock]'.")
     assert isinstance(absent.value, ImportError)
 
 

@@ -51,25 +51,14 @@ def _theirs(
     from botocore.credentials import Credentials as Theirs
 
     now = dt.datetime(2015, 8, 30, 12, 36)
-    if hasattr(auth, "get_current_datetime"):
-        monkeypatch.setattr(auth, "get_current_datetime", lambda: now)
-    else:  # before 1.41
-
-        class Clock(dt.datetime):
-            @classmethod
-            def utcnow(cls) -> dt.datetime:
-                return now
-
-        monkeypatch.setattr(auth.datetime, "datetime", Clock)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: now)
     request = AWSRequest(method, url, dict(headers), body)
     auth.SigV4Auth(Theirs(*keys), "bedrock", "eu-west-1").add_auth(request)
     return {name: value for name, value in request.headers.items() if name not in headers}
 
 
 def _ours(method: str, url: str, headers: dict[str, str], body: bytes, keys: Credentials) -> dict[str, str]:
-    return sign(
-        method, url, headers, body, credentials=keys, region="eu-west-1", service="bedrock", timestamp=_STAMP
-    )
+    return sign(method, url, headers, body, credentials=keys, region="eu-west-1", service="bedrock", timestamp=_STAMP)
 
 
 @pytest.mark.parametrize("keys", [_KEYS, Credentials("AKID", "s/+=", "a token")], ids=["keys", "token"])
