@@ -6,9 +6,8 @@ import json
 import logging
 import subprocess
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
-import attrs
 import pytest
 
 import syncagent.models.openai
@@ -25,7 +24,6 @@ from syncagent.exceptions import (
 from syncagent.messages import (
     ModelMessage,
     ModelRequest,
-    ModelResponse,
     OpaquePart,
     SystemPromptPart,
     TextPart,
@@ -35,7 +33,6 @@ from syncagent.messages import (
 from syncagent.models import ModelRequestParameters, infer_model, openai_responses
 from syncagent.models.openai_responses import OpenAIResponsesModel
 from syncagent.models.profiles import ModelProfile
-from syncagent.models.wrapper import WrapperModel
 from syncagent.providers.deepseek import DeepSeekProvider
 from syncagent.providers.openai import OpenAIProvider
 from tests.faultserver import FaultServer
@@ -173,16 +170,6 @@ def test_background_without_an_id() -> None:
 # --- whole runs ------------------------------------------------------------------------------------
 
 
-class _WithTools(WrapperModel):
-    """Declares tools in the API's own words."""
-
-    native_tools: ClassVar[list[dict[str, Any]]] = [{"type": "web_search"}, {"type": "custom", "name": "shell"}]
-
-    def request(self, messages: Any, model_settings: Any, model_request_parameters: Any) -> ModelResponse:
-        parameters = attrs.evolve(model_request_parameters, native_tools=self.native_tools)
-        return super().request(messages, model_settings, parameters)
-
-
 def test_run() -> None:
     """Thinking, a server tool and a custom tool: the second request holds what the first answer was, and the return."""
     thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "proof"}
@@ -195,10 +182,11 @@ def test_run() -> None:
             run.append(input)
             return "a.txt"
 
-        result = Agent(_WithTools(_model(server)), tools=[shell]).run_sync("What is there?")
+        declared: list[dict[str, Any]] = [{"type": "web_search"}, {"type": "custom", "name": "shell"}]
+        result = Agent(_model(server), tools=[shell], native_tools=declared).run_sync("What is there?")
         first, second = server.bodies
     assert run == ["ls"]
-    assert first["tools"] == _WithTools.native_tools
+    assert first["tools"] == declared
     assert second["input"] == [
         {"role": "user", "content": "What is there?"},
         search,
