@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -29,12 +30,19 @@ from syncagent.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from syncagent.models.bedrock import BedrockConverseModel, BedrockWire, encode, encode_count
+from syncagent.models.bedrock import (
+    BedrockConverseModel,
+    BedrockModelSettings,
+    BedrockWire,
+    encode,
+    encode_count,
+)
 from syncagent.models.names import infer_model
 from syncagent.models.profiles import ModelProfile
 from syncagent.models.wire import CountingWire, ModelCall
 from syncagent.providers.bedrock import BedrockProvider
 from syncagent.providers.openai import OpenAIProvider
+from syncagent.settings import ModelSettings
 from syncagent.tools import ModelRequestParameters, ToolDefinition
 
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -606,6 +614,41 @@ def test_model() -> None:
     assert model.base_url is None
 
 
+_CLAUDE = {"cache": _ALL, "top_k": ("top_k",)}
+_LATER_CLAUDE = {**_CLAUDE, "unsendable": frozenset({"temperature", "top_p", "top_k"})}
+
+
+@pytest.mark.parametrize(
+    ("name", "quirks"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0", {"native": False, "top_k": ("top_k",)}),
+        ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", {"native": False, "top_k": ("top_k",)}),
+        ("us.anthropic.claude-3-5-haiku-20241022-v1:0", {**_CLAUDE, "native": False}),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", {**_CLAUDE, "native": False}),
+        ("us.anthropic.claude-opus-4-1-20250805-v1:0", {**_CLAUDE, "native": False}),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", _CLAUDE),
+        ("us.anthropic.claude-opus-4-8", _LATER_CLAUDE),
+        ("us.anthropic.claude-opus-5-5", {**_LATER_CLAUDE, "tool_choice": ("auto",)}),
+        ("us.amazon.nova-2-lite-v1:0", {"cache": ("system", "messages"), "top_k": ("inferenceConfig", "topK")}),
+        ("amazon.titan-text-lite-v1", {"system": False}),
+        ("cohere.command-r-v1:0", {"tool_choice": ()}),
+        ("cohere.command-text-v14", {"system": False, "tool_choice": ()}),
+        ("us.meta.llama4-maverick-17b-instruct-v1:0", {"tool_choice": ("auto",)}),
+        ("mistral.mistral-7b-instruct-v0:2", {"system": False}),
+        ("mistral.mixtral-8x7b-instruct-v0:1", {"system": False}),
+        ("mistral.mistral-large-2407-v1:0", {"tool_choice": ("auto", "any")}),
+        ("moonshot.kimi-k2-thinking", {}),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.meta.llama3-1-8b-v1:0", {"tool_choice": ("auto",)}),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc", {}),
+    ],
+)
+def test_profiles(name: str, quirks: dict[str, Any]) -> None:
+    """Each vendor's models have their own quirks, whatever the regions; the known ones only."""
+    profile = BedrockConverseModel(name).profile
+    assert profile.quirks == quirks
+    assert profile.result_mode == ("native" if "opus-5-5" in name else None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -621,6 +664,13 @@ def test_refused_models(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError) as raised:
         BedrockConverseModel(**{"model_name": "m", **arguments})
     assert str(raised.value).startswith(words)
+
+
+def test_documented_settings() -> None:
+    """The page of the provider tells every setting of its own, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "providers" / "bedrock.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `bedrock_")]
+    assert sorted(rows) == sorted(BedrockModelSettings.__annotations__.keys() - ModelSettings.__annotations__.keys())
 
 
 def test_own_profile() -> None:
