@@ -70,7 +70,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://api.deepseek.com",
             base_url_variable="DEEPSEEK_BASE_URL",
             key_variable="DEEPSEEK_API_KEY",
-            quirks={"thinking": "reasoning_content"},
+            quirks={"images_only": True, "thinking": "reasoning_content"},
         ),
         # https://docs.ollama.com/api/openai-compatibility: its own address is the machine's, and wants no key.
         ProviderRow(
@@ -80,6 +80,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url_variable="OLLAMA_BASE_URL",
             key_variable="OLLAMA_API_KEY",
             needs_key=False,
+            quirks={"images_only": True},
         ),
         # https://openrouter.ai/docs/use-cases/reasoning-tokens: reasoning_details have to come back as they were.
         ProviderRow(
@@ -212,7 +213,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://us.inference.heroku.com",
             base_url_variable="INFERENCE_URL",
             key_variable="INFERENCE_KEY",
-            quirks={"max_tokens": "max_completion_tokens", "path": "/v1/chat/completions"},
+            quirks={"images_only": True, "max_tokens": "max_completion_tokens", "path": "/v1/chat/completions"},
         ),
         # https://huggingface.co/docs/inference-providers: the router, which asks one of many providers.
         ProviderRow(
@@ -250,7 +251,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url_variable="LMSTUDIO_BASE_URL",
             key_variable="LM_API_TOKEN",
             needs_key=False,
-            quirks={"named_tool_choice": False, "top_k": True},
+            quirks={"images_only": True, "named_tool_choice": False, "top_k": True},
         ),
         # https://docs.mistral.ai/api: what its errors 3280 and 3230 say of ids and of the order of roles;
         # https://docs.mistral.ai/capabilities/reasoning: thinking goes back as it came.
@@ -280,7 +281,12 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://api.moonshot.ai/v1",
             base_url_variable="MOONSHOT_BASE_URL",
             key_variable="MOONSHOT_API_KEY",
-            quirks={"named_tool_choice": False, "required_tool_choice": False, "thinking": "reasoning_content"},
+            quirks={
+                "images_only": True,
+                "named_tool_choice": False,
+                "required_tool_choice": False,
+                "thinking": "reasoning_content",
+            },
         ),
         # https://docs.perplexity.ai/api-reference/chat-completions-post: usage comes with every chunk, unasked.
         ProviderRow(
@@ -289,7 +295,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://api.perplexity.ai",
             base_url_variable="PERPLEXITY_BASE_URL",
             key_variable="PERPLEXITY_API_KEY",
-            quirks={"stream_usage": False},
+            quirks={"images_only": True, "stream_usage": False},
         ),
         # https://docs.snowflake.com/en/user-guide/snowflake-cortex/cortex-rest-api: the address has the account in it,
         # the key is a programmatic access token. Claude's signatures are in reasoning_details.
@@ -298,7 +304,7 @@ ROWS: dict[str, ProviderRow] = {
             "Snowflake",
             base_url_variable="SNOWFLAKE_BASE_URL",
             key_variable="SNOWFLAKE_PAT",
-            quirks={"keep": ("reasoning_details",), "max_tokens": "max_completion_tokens"},
+            quirks={"images_only": True, "keep": ("reasoning_details",), "max_tokens": "max_completion_tokens"},
         ),
         # https://docs.together.ai/reference/chat-completions-1
         ProviderRow(
@@ -326,6 +332,7 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://api.x.ai/v1",
             base_url_variable="XAI_BASE_URL",
             key_variable="XAI_API_KEY",
+            quirks={"images_only": True},
         ),
         # https://docs.z.ai/guides/capabilities/thinking-mode: thinking beside tool calls comes back.
         # https://docs.z.ai/api-reference/llm/chat-completion: tool_choice is "auto" only.
@@ -335,7 +342,12 @@ ROWS: dict[str, ProviderRow] = {
             base_url="https://api.z.ai/api/paas/v4",
             base_url_variable="ZAI_BASE_URL",
             key_variable="ZAI_API_KEY",
-            quirks={"named_tool_choice": False, "required_tool_choice": False, "thinking": "reasoning_content"},
+            quirks={
+                "images_only": True,
+                "named_tool_choice": False,
+                "required_tool_choice": False,
+                "thinking": "reasoning_content",
+            },
         ),
         # https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope
         ProviderRow(

@@ -8,7 +8,10 @@ from typing import Any, Optional
 
 import pytest
 
-from syncagent.exceptions import MissingKeyError, UserError
+from syncagent.exceptions import MissingKeyError, ModelAuthError, UserError
+from syncagent.messages import ModelRequest, UserPromptPart
+from syncagent.models import ModelRequestParameters
+from syncagent.models.openai import OpenAIModel
 from syncagent.providers import Provider, infer_provider, provider_class
 from syncagent.providers.base import Target
 from syncagent.providers.deepseek import DeepSeekProvider
@@ -17,6 +20,8 @@ from syncagent.providers.openai import OpenAIProvider
 from syncagent.providers.openrouter import OpenRouterProvider
 from syncagent.providers.table import ROWS
 from syncagent.transport import RetryPolicy
+from tests.faultserver import FaultServer
+from tests.faultserver.scenarios import as_json, in_turn, say
 
 _KEY = "sk-canary-0123456789abcdef"
 _OWN = "https://api.openai.com/v1"
@@ -126,6 +131,26 @@ def test_key_function(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(LookupError, match="vault is sealed"):
         OpenAIProvider(api_key=broken).check("m")
+
+
+def test_key_function_after_a_refusal() -> None:
+    """A function is asked once more where its key is refused, and the request goes out with the new one."""
+    keys = iter(["old-key", "new-key"])
+    answer = as_json({"choices": [{"message": {"content": "Hey."}, "finish_reason": "stop"}]})
+    with FaultServer(in_turn(say("401 No"), say("200 OK", answer))) as server:
+        model = OpenAIModel("m", provider=OpenAIProvider(server.origin, lambda: next(keys)))
+        response = model.request([ModelRequest([UserPromptPart("Hi")])], None, ModelRequestParameters())
+        assert [request.headers["authorization"] for request in server.requests] == ["Bearer old-key", "Bearer new-key"]
+    assert (response.provider_details or {})["attempts"] == 2
+
+
+def test_key_that_is_a_text_is_not_sent_again() -> None:
+    """A key that cannot change is refused once."""
+    with FaultServer(say("401 No")) as server:
+        model = OpenAIModel("m", provider=OpenAIProvider(server.origin, "old-key"))
+        with pytest.raises(ModelAuthError):
+            model.request([ModelRequest([UserPromptPart("Hi")])], None, ModelRequestParameters())
+        assert len(server.requests) == 1
 
 
 def test_key_function_without_a_key() -> None:
