@@ -8,27 +8,10 @@ mutable attrs classes; nothing in the package keeps a wire form of them, so a ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ..exceptions import UserError
 from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, UserContent
-from ._events import (
-    AgentRunResultEvent,
-    AgentStreamEvent,
-    FinalResultEvent,
-    FunctionToolCallEvent,
-    FunctionToolResultEvent,
-    HandleResponseEvent,
-    HeartbeatEvent,
-    ModelResponsePartDelta,
-    ModelResponseStreamEvent,
-    PartDeltaEvent,
-    PartStartEvent,
-    RetryEvent,
-    TextPartDelta,
-    ThinkingPartDelta,
-    ToolCallPartDelta,
-)
 from ._parts import (
     FinishReason,
     ModelMessage,
@@ -46,6 +29,25 @@ from ._parts import (
     ToolReturnPart,
     UserPromptPart,
 )
+
+if TYPE_CHECKING:
+    from ._events import (
+        AgentRunResultEvent,
+        AgentStreamEvent,
+        FinalResultEvent,
+        FunctionToolCallEvent,
+        FunctionToolResultEvent,
+        HandleResponseEvent,
+        HeartbeatEvent,
+        ModelResponsePartDelta,
+        ModelResponseStreamEvent,
+        PartDeltaEvent,
+        PartStartEvent,
+        RetryEvent,
+        TextPartDelta,
+        ThinkingPartDelta,
+        ToolCallPartDelta,
+    )
 
 __all__ = [
     "AgentRunResultEvent",
@@ -157,5 +159,14 @@ _LOADING = "A stored history is loaded by ModelMessagesTypeAdapter.validate_json
 
 for _name in __all__:
     # Tracebacks, pickles and the documentation name the public place.
-    if isinstance(globals()[_name], type):
+    if isinstance(globals().get(_name), type):
         globals()[_name].__module__ = __name__
+
+
+def __getattr__(name: str) -> Any:
+    """The events: a program that streams nothing does not pay for their classes."""
+    if name in __all__:
+        from . import _events
+
+        return getattr(_events, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -214,3 +214,8 @@ AgentStreamEvent = Union[
     ModelResponseStreamEvent, FinalResultEvent, HandleResponseEvent, RetryEvent, HeartbeatEvent, AgentRunResultEvent
 ]
 """Everything that happens in a run."""
+
+for _name in __all__:
+    # Tracebacks, pickles and the documentation name the public place.
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__.rpartition(".")[0]

@@ -12,10 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..tools import ModelRequestParameters
-from .base import Model, StreamedResponse
+from .base import Model
 
 if TYPE_CHECKING:
     from .names import KnownModelName, infer_model
+    from .streamed_response import StreamedResponse
 
 __all__ = [
     "ALLOW_MODEL_REQUESTS",
@@ -57,6 +58,8 @@ def override_allow_model_requests(allow_model_requests: bool) -> Iterator[None]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "StreamedResponse":
+        return import_module(".streamed_response", __name__).StreamedResponse
     if name in ("KnownModelName", "infer_model"):
         return getattr(import_module(".names", __name__), name)  # the wires import this package, names the wires
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

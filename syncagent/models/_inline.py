@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..exceptions import UserError
 from ..messages import (
@@ -17,7 +17,6 @@ from ..messages import (
     ModelRequestPart,
     UserPromptPart,
 )
-from ..transport.download import download
 
 if TYPE_CHECKING:
     from ..deadline import Deadline
@@ -36,7 +35,11 @@ _Url = Union[ImageUrl, AudioUrl, DocumentUrl]
 
 
 def inlined(
-    messages: list[ModelMessage], kinds: Collection[str], rules: DownloadRules, deadline: Deadline, model_name: str
+    messages: list[ModelMessage],
+    kinds: Collection[str],
+    rules: Optional[DownloadRules],
+    deadline: Deadline,
+    model_name: str,
 ) -> list[ModelMessage]:
     """
     The messages with bytes in the place of URL parts of these kinds, and of those with ``force_download``.
@@ -82,8 +85,11 @@ def _is_wanted(item: Any, kinds: Collection[str]) -> bool:
     return isinstance(item, _URLS) and (item.force_download or (item.kind in kinds and item.url[:4].lower() == "http"))
 
 
-def _fetched(item: _Url, rules: DownloadRules, deadline: Deadline, model_name: str) -> BinaryContent:
+def _fetched(item: _Url, rules: Optional[DownloadRules], deadline: Deadline, model_name: str) -> BinaryContent:
     """The bytes behind *item*; a run sends its history again at each step, and shall not fetch it again."""
+    from ..transport.download import DownloadRules, download
+
+    rules = rules or DownloadRules()
     key = id(item)
     kept = _kept.get(key)
     if kept is not None and kept[0]() is item and kept[1] == (item.url, rules):

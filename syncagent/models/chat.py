@@ -29,7 +29,6 @@ from ..messages import (
 )
 from ._chat_answer import NO_QUIRKS, decode, decode_error
 from ._chat_content import content_pieces
-from ._chat_stream import decode_stream
 from ._schemas import limit_strings, strict_schema
 from ._tables import by_base
 from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
@@ -51,6 +50,7 @@ QUIRKS: dict[str, str] = {
     "max_length": "the maxLength of strings in schemas that have none",
     "max_tokens": "the body's key for max_tokens",
     "named_tool_choice": "False where a named tool_choice is not obeyed: that tool alone is sent, and required",
+    "native": "False where an answer cannot be held to a JSON schema",
     "note": "names of fields of an answer's message that are kept as an OpaquePart, and not sent back",
     "path": "the path of the API at the provider's address, where it is not /chat/completions",
     "plain_audio": "True where input_audio is the data itself, or an address",
@@ -122,6 +122,15 @@ def encode(call: ModelCall) -> WireRequest:
     return WireRequest(call.quirks.get("path", "/chat/completions"), text.encode("utf-8", "backslashreplace"))
 
 
+def decode_stream(
+    frames: Iterator[Frame], provider_name: Optional[str] = None, quirks: Mapping[str, Any] = NO_QUIRKS
+) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+    """The events out of a stream's frames; see :func:`syncagent.models._chat_stream.decode_stream`."""
+    from . import _chat_stream  # a program that streams nothing does not pay for it
+
+    return _chat_stream.decode_stream(frames, provider_name, quirks)
+
+
 def _body(call: ModelCall) -> str:
     body = {
         "model": quote(call.model_name),
@@ -136,6 +145,11 @@ def _body(call: ModelCall) -> str:
     if parameters.function_tools or parameters.result_tools or parameters.native_tools:
         _tools(call, body)
     if parameters.result_mode == "native" and parameters.result_schema is not None:
+        if not call.quirks.get("native", True):
+            raise UserError(
+                f"{call.provider_name} {call.model_name} has no JSON schema for its answers; "
+                "use result_mode='tool' or 'prompted'."
+            )
         body["response_format"] = _response_format(parameters.result_schema, call)
     if call.settings:
         _settings(call, body)

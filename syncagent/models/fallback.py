@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from ..exceptions import DeadlineExceeded, FallbackExceptionGroup, ModelAPIError, RunCancelled, UserError
 from ..schema.signature import refuse_coroutine
-from .base import Model, StreamedResponse
+from .base import Model
 from .profiles import ModelProfile
+from .streamed_response import StreamedResponse
 from .wrapper import model_of
 
 if TYPE_CHECKING:

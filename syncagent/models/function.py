@@ -22,7 +22,8 @@ from ..settings import ModelSettings
 from ..tools import ToolDefinition
 from ..usage import Usage
 from ._estimate import estimate_usage, request_tokens, usage_of, words
-from .base import Model, StreamedResponse
+from .base import Model
+from .streamed_response import StreamedResponse
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from ..messages import (
 )
 from ._estimate import estimate_usage, request_tokens, response_tokens, usage_of, words
 from ._schema_data import generate
-from .base import Model, StreamedResponse
+from .base import Model
+from .streamed_response import StreamedResponse
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:

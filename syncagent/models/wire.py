@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..transport.sse import Frame
     from .profiles import ModelProfile
 
-__all__ = ["CountingWire", "ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
+__all__ = ["MISREAD", "CountingWire", "ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
 
 ErrorKind = Literal["auth", "not_found", "rate_limit", "quota", "overloaded", "context_too_long", "response"]
 
@@ -140,3 +140,7 @@ class CountingWire(Protocol):
     def decode_count(self, body: Mapping[str, Any]) -> int:
         """The tokens, cached ones included; raises ``ValueError`` naming the field for a body of another shape."""
         ...
+
+
+MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+"""What a wire may raise over a body of another shape: ValueError by its contract, the others by a slip."""

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..exceptions import UserError
-from .base import Model, StreamedResponse
+from .base import Model
+from .streamed_response import StreamedResponse
 
 if TYPE_CHECKING:
     from ..messages import ModelMessage, ModelResponse
