@@ -41,6 +41,7 @@ def test_the_script_sees_differences(script: Any) -> None:
     assert by_name["zai"]["Tools forced"] == "no"
     assert by_name["openai"]["Tools forced"] == "yes"
     assert by_name["cohere"]["Typed results"] == "tool, native without tools, prompted"
+    assert by_name["deepseek"]["Typed results"] == "tool, prompted"
     assert (by_name["deepseek"]["Thinking back"], by_name["vllm"]["Thinking back"]) == ("yes", "no")
 
 

@@ -63,14 +63,15 @@ ROWS: dict[str, ProviderRow] = {
             header="x-api-key",
             scheme="",
         ),
-        # https://api-docs.deepseek.com/guides/thinking_mode: thinking beside tool calls has to come back.
+        # https://api-docs.deepseek.com/guides/thinking_mode: thinking beside tool calls has to come back;
+        # https://api-docs.deepseek.com/guides/json_mode: JSON, but by no schema.
         ProviderRow(
             "deepseek",
             "DeepSeek",
             base_url="https://api.deepseek.com",
             base_url_variable="DEEPSEEK_BASE_URL",
             key_variable="DEEPSEEK_API_KEY",
-            quirks={"images_only": True, "thinking": "reasoning_content"},
+            quirks={"images_only": True, "native": False, "thinking": "reasoning_content"},
         ),
         # https://docs.ollama.com/api/openai-compatibility: its own address is the machine's, and wants no key.
         ProviderRow(
@@ -335,7 +336,7 @@ ROWS: dict[str, ProviderRow] = {
             quirks={"images_only": True},
         ),
         # https://docs.z.ai/guides/capabilities/thinking-mode: thinking beside tool calls comes back.
-        # https://docs.z.ai/api-reference/llm/chat-completion: tool_choice is "auto" only.
+        # https://docs.z.ai/api-reference/llm/chat-completion: tool_choice is "auto" only, and JSON is by no schema.
         ProviderRow(
             "zai",
             "ZAI",
@@ -345,6 +346,7 @@ ROWS: dict[str, ProviderRow] = {
             quirks={
                 "images_only": True,
                 "named_tool_choice": False,
+                "native": False,
                 "required_tool_choice": False,
                 "thinking": "reasoning_content",
             },

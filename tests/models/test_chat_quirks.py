@@ -199,6 +199,15 @@ def test_required_tool_choice() -> None:
     assert [tool["function"]["name"] for tool in named["tools"]] == ["now"]
 
 
+def test_native() -> None:
+    """Where there is no JSON schema for answers, asking for one is refused with words that say what to do."""
+    parameters = ModelRequestParameters(result_mode="native", result_schema=_SCHEMA)
+    assert _body(_HI, None, parameters)["response_format"]["type"] == "json_schema"
+    with pytest.raises(UserError, match=r"^p m has no JSON schema for its answers; use result_mode='tool'"):
+        _body(_HI, None, parameters, native=False)
+    assert "response_format" not in _body(_HI, None, ModelRequestParameters(), native=False)
+
+
 def test_settings(caplog: pytest.LogCaptureFixture) -> None:
     """The provider's own settings go by the keys of its table, OpenAI's do not go; common ones may have new keys."""
     settings = {"seed": 1, "temperature": 0, "groq_user": "u", "openai_user": "v", "openai_store": True}
