@@ -50,6 +50,8 @@ def test_settings_of_the_transport_travel_with_the_parameters() -> None:
     _, sent, passed = model.asked
     assert sent == {"temperature": 0.5} and len(settings) == 3
     assert (passed.retry_policy, passed.on_incomplete) == (policy, "accept")
+    unset: Any = {"retry_policy": None}
+    assert model_request(model, _ASKED, model_settings=unset) and not model.asked[1]
     assert parameters.retry_policy is None and passed.deadline is parameters.deadline
 
 

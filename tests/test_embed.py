@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -241,6 +242,14 @@ def test_bedrock() -> None:
         assert "model" not in server.bodies[0] and server.bodies[0]["input_type"] == "clustering"
     with pytest.raises(UserError, match="those of Titan and Cohere"):
         embed("a", "amazon.nova-x", provider=BedrockProvider(base_url="http://x", api_key="k"))
+
+
+def test_packed_vectors_on_a_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed vectors are little endian everywhere: such a machine swaps their bytes."""
+    swapped = base64.b64encode(struct.pack(">2f" if sys.byteorder == "little" else "<2f", 1.0, 2.0)).decode()
+    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
+    with FaultServer(_say({"data": [{"embedding": swapped}]})) as server:
+        assert _embed(server, "openai:m", "a").vectors == [[1.0, 2.0]]
 
 
 def test_cohere_is_always_told_a_type() -> None:

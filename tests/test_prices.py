@@ -206,6 +206,8 @@ def test_the_snapshot() -> None:
             PriceTable({"m": row, **{condition: other for condition, other in others}})
     assert cost_of(Usage(1, 1_000_000, 0), "models/GPT-4o", "openai") == Decimal("2.5")
     assert cost_of(Usage(1, 1_000_000, 0), "gpt-4o-20240806", "openai") == Decimal("2.5")
+    for provider in ("no-such-provider", "date"):
+        assert cost_of(Usage(1, 1, 1), "gpt-4o", provider) is None
 
 
 @pytest.mark.usefixtures("snapshot")

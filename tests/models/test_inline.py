@@ -99,6 +99,7 @@ def test_wanted_parts_are_replaced_in_a_copy(server: FaultServer) -> None:
     messages: list[ModelMessage] = [
         ModelRequest([SystemPromptPart("x"), UserPromptPart(["See", *urls]), UserPromptPart("text")]),
         ModelResponse([TextPart("Hey.")]),
+        ModelRequest([UserPromptPart([ImageUrl(f"{server.origin}/d.png")])]),
     ]
     before = copy.deepcopy(messages)
     made = _inlined(messages, "image-url")
@@ -112,7 +113,10 @@ def test_wanted_parts_are_replaced_in_a_copy(server: FaultServer) -> None:
         urls[1],
         BinaryContent(b"/c.pdf", "application/pdf"),
     ]
-    assert _fetched(server) == ["/a.png", "/c.pdf"]
+    assert made[2] == ModelRequest(
+        [UserPromptPart([BinaryContent(b"/d.png", "image/png")], messages[2].parts[0].timestamp)]
+    )  # type: ignore[union-attr] # a prompt
+    assert _fetched(server) == ["/a.png", "/c.pdf", "/d.png"]
 
 
 def test_a_part_is_fetched_once(server: FaultServer) -> None:
@@ -127,7 +131,13 @@ def test_a_part_is_fetched_once(server: FaultServer) -> None:
     with pytest.raises(UserError, match="not public"):
         _inlined(messages, "image-url", rules=DownloadRules())
     assert len(_inline._kept) == 1
-    del part, messages, made
+    (entry,) = _inline._kept.values()
+    other = ImageUrl(part.url)
+    _inline._keep(id(part), other, _RULES, BinaryContent(b"", "image/png"))  # another part in the same place
+    del part, messages, made, entry
+    gc.collect()
+    assert len(_inline._kept) == 1
+    del other
     gc.collect()
     assert _inline._kept == {}
 

@@ -50,6 +50,11 @@ def test_other_closed_addresses(text: str) -> None:
     assert not is_public_text(text)
 
 
+def test_a_zone_is_never_public() -> None:
+    """An address that holds on one interface only is not the Internet's, whatever its number."""
+    assert not is_public(ipaddress.ip_address("2a00:1450:4001:81b::200e%1"))
+
+
 @pytest.mark.parametrize(
     "text", ["8.8.8.8", "1.1.1.1", "2a00:1450:4001:81b::200e", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8", "172.32.0.1"]
 )
@@ -104,7 +109,10 @@ def test_a_host_has_one_name(host: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    "\u2488.com.. \u2025 a\u200d.com . a.. 127%2e0 fe80::1%25eth0 2130706433 0x7f000001 0x 127.1 0177.0.0.1 a.0x7f 1.2.3.4.5 gg::1 256.1.1.1".split(),
+    [
+        *"\u2488.com.. \u2025 a\u200d.com . a.. 127%2e0 fe80::1%25eth0 2130706433 0x7f000001 0x 127.1".split(),
+        *"0177.0.0.1 a.0x7f 1.2.3.4.5 gg::1 256.1.1.1".split(),
+    ],
 )
 def test_odd_hosts_have_none(host: str) -> None:
     """Numbers that only some resolvers take for an address, zones, and what IDNA forbids are nobody's name."""
