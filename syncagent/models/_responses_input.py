@@ -153,8 +153,11 @@ _REQUEST_PARTS: dict[type, Callable[[Any, _Context], str]] = {
 def _response(message: ModelResponse, context: _Context) -> list[str]:
     """The items of a response; none where nothing is left to send."""
     parts = message.parts
-    ours = message.provider_name == context.call.provider_name
-    output = _Output(context, (message.provider_details or {}) if ours else {}, parts)
+    details = message.provider_details if message.provider_name == context.call.provider_name else None
+    if details is None and len(parts) == 1 and parts[0].__class__ is TextPart:
+        text = parts[0].content  # type: ignore[union-attr] # it is text
+        return ['{"role":"assistant","content":' + quote(text) + "}"] if text else []
+    output = _Output(context, details or {}, parts)
     for part in parts:
         (_RESPONSE_PARTS.get(part.__class__) or by_base(_RESPONSE_PARTS, part))(part, output)
     # What was thought belongs to what follows it; the API refuses it alone.

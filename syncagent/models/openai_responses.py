@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring as quote
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote as percent_encoded
@@ -366,7 +368,7 @@ def _tools(call: ModelCall, body: dict[str, str]) -> None:
 
 
 def _tool(tool: ToolDefinition, length: Optional[int]) -> str:
-    schema, strict = _strict(tool.parameters_json_schema, length)
+    schema, strict = _strict(dump_str(tool.parameters_json_schema), length)
     return (
         f'{{"type":"function","name":{quote(tool.name)},"description":{quote(tool.description)},'
         f'"parameters":{schema},"strict":{strict}}}'
@@ -374,12 +376,18 @@ def _tool(tool: ToolDefinition, length: Optional[int]) -> str:
 
 
 def _format(schema: Mapping[str, Any], call: ModelCall) -> str:
-    text, strict = _strict(schema, call.quirks.get("max_length"))
+    text, strict = _strict(dump_str(schema), call.quirks.get("max_length"))
     return f'"format":{{"type":"json_schema","name":"final_result","schema":{text},"strict":{strict}}}'
 
 
-def _strict(schema: Mapping[str, Any], length: Optional[int]) -> tuple[str, str]:
-    """The schema and whether it is strict, both as JSON. It has to be said: the API's default for tools is yes."""
+@lru_cache(maxsize=256)
+def _strict(text: str, length: Optional[int]) -> tuple[str, str]:
+    """
+    The schema and whether it is strict, both as JSON. It has to be said: the API's default for tools is yes.
+
+    Finding out costs more than all else that is written, and a program's schemas are the same in each request.
+    """
+    schema = json.loads(text)
     strict = strict_schema(schema)
     if strict is not None:
         schema = strict
