@@ -20,7 +20,6 @@ from .result_tools import FinalResult, ResultDataT
 from .run import AgentRun, capture_run_messages, run_state
 from .run_result import AgentRunResult
 from .settings import ModelSettings
-from .streamed import RunEvents, StreamedRunResult
 from .tools import AgentDepsT
 from .usage import Usage, UsageLimits
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
     from .models.base import Model
+    from .streamed import RunEvents, StreamedRunResult
     from .tools import ResultMode, SystemPromptFunc, Tool, ToolFuncEither
 
     _DepsT = TypeVar("_DepsT")
@@ -351,6 +351,8 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         options = RunOptions(
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
+        from .streamed import StreamedRunResult
+
         result = StreamedRunResult(self._start(options))
         try:
             yield result
@@ -409,6 +411,8 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
             user_prompt, result_type, message_history, model, deps, model_settings, usage_limits, usage, deadline
         )
         run = self._start(options)
+        from .streamed import RunEvents
+
         return RunEvents(run, lambda: run.events(heartbeat))
 
     def check(self) -> None:

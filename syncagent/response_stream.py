@@ -154,6 +154,10 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
         """The response so far."""
         return self._response.get()
 
+    def partial(self) -> Optional[ModelResponse]:
+        """The response so far, as it can stand in a history after the stream was cut; None where nothing can."""
+        return partial_response(self.get())
+
     def usage(self) -> Usage:
         """What the run has used, with what is known of this response."""
         return self._state.usage + self._response.usage()

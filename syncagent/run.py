@@ -11,24 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
+from . import messages  # for the events, which are made when somebody streams
 from .exceptions import AgentRunError, RunCancelled, UsageLimitExceeded, UserError
 from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
-from .messages import (
-    AgentRunResultEvent,
-    AgentStreamEvent,
-    FunctionToolCallEvent,
-    FunctionToolResultEvent,
-    HandleResponseEvent,
-    HeartbeatEvent,
-    ModelMessage,
-    ModelRequest,
-    RetryEvent,
-    RetryPromptPart,
-    ToolCallPart,
-)
+from .messages import ModelMessage, ModelRequest, RetryPromptPart, ToolCallPart
 from .models.base import response_of
 from .plan import Ask, Asked, RunPlan, RunState, RunTools, ToolOutcome
-from .response_stream import AgentStream, partial_response
 from .result_tools import FinalResult, ResultDataT
 from .run_result import AgentRunResult
 from .tool_calls import call_tool, check_depth
@@ -37,6 +25,9 @@ from .usage import Usage
 
 if TYPE_CHECKING:
     from cattrs import Converter
+
+    from .messages import AgentStreamEvent, HandleResponseEvent, RetryEvent
+    from .response_stream import AgentStream
 
 __all__ = ["AgentRun", "AgentRunContext", "capture_run_messages", "run_state"]
 
@@ -247,6 +238,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def _open(self, ask: Ask) -> AgentStream[AgentDepsT, ResultDataT]:
         if self._failed:
             raise RunCancelled("The run was closed.")
+        from .response_stream import AgentStream
+
         self._stream = stream = AgentStream[AgentDepsT, ResultDataT](self.plan, self._state, ask)
         return stream
 
@@ -299,8 +292,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                     self._stream = None
                 else:
                     for event in self._call_tools(item.calls, outcomes):
-                        if heartbeat is not None and isinstance(event, FunctionToolCallEvent):
-                            yield HeartbeatEvent()
+                        if heartbeat is not None and isinstance(event, messages.FunctionToolCallEvent):
+                            yield messages.HeartbeatEvent()
                         yield event
                     answer = outcomes
                 if self._failed:
@@ -308,14 +301,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 item = self._guarded_cross(answer)
                 if isinstance(self.next_node, ModelRequestNode):
                     yield from self._retry_events(self.next_node.request, outcomes)
-            yield AgentRunResultEvent(self.result)
+            yield messages.AgentRunResultEvent(self.result)
         finally:
             # The iterator was left, or closed by a server whose client is gone: the model's connection goes now.
             self.close(keep_partial=True)
 
     def _stream_events(self, ask: Ask, heartbeat: Optional[float]) -> Iterator[AgentStreamEvent]:
         if heartbeat is not None:
-            yield HeartbeatEvent()
+            yield messages.HeartbeatEvent()
             if self._failed:
                 return  # closed: nobody is there to read what would be asked for
         with self.failing():
@@ -323,7 +316,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             while True:
                 if heartbeat is not None:
                     while not stream.wait(heartbeat):
-                        yield HeartbeatEvent()
+                        yield messages.HeartbeatEvent()
                 event = stream.next_event()
                 if event is None:
                     return
@@ -334,18 +327,18 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         told = {id(outcome.part) for outcome in outcomes}
         for part in request.parts:
             if isinstance(part, RetryPromptPart) and id(part) not in told:
-                yield RetryEvent(part)
+                yield messages.RetryEvent(part)
 
     def _call_tools(self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome]) -> Iterator[HandleResponseEvent]:
         with self.failing():
             for call in calls:
-                event = FunctionToolCallEvent(call)
+                event = messages.FunctionToolCallEvent(call)
                 yield event
                 if self._failed:
                     return  # closed by whoever got the event
                 outcome = call_tool(call, self.plan, self._state)
                 outcomes.append(outcome)
-                yield FunctionToolResultEvent(outcome.part, event.call_id)
+                yield messages.FunctionToolResultEvent(outcome.part, event.call_id)
 
     # --- the loop's other side -------------------------------------------------------------------
 
@@ -361,7 +354,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         if stream is not None:
             stream.close()
             self._state.usage.incr(stream.response_usage, requests=1)
-            partial = partial_response(stream.get()) if keep_partial else None
+            partial = stream.partial() if keep_partial else None
             if partial is not None:
                 self._state.message_history.append(partial)
         try:

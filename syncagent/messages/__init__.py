@@ -168,5 +168,6 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from . import _events
 
-        return getattr(_events, name)
+        value = globals()[name] = getattr(_events, name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
