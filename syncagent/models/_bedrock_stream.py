@@ -104,10 +104,8 @@ class _Stream:
         block = self._block(body, "contentBlockStart")
         start = object_of(body.get("start"), "contentBlockStart.start")
         path = "contentBlockStart.start.toolUse"
-        use = start.get("toolUse")
-        if use is None:
-            block.kept = dict(start)
-        elif object_of(use, path).get("type") == SERVER_TOOL:
+        use = object_of(start["toolUse"], path) if "toolUse" in start else None
+        if use is None or use.get("type") == SERVER_TOOL:
             block.kept = dict(start)
         else:
             block.name = text_of(use.get("name"), path + ".name")

@@ -255,6 +255,7 @@ _USE = {"toolUse": {"toolUseId": "1", "name": "t"}}
         ([("metadata", [])], "an event of the stream: expected an object, got list"),
         ([("contentBlockStop", {})], "contentBlockStop.contentBlockIndex: expected a number, got nothing"),
         ([_start(0, toolUse=3)], "contentBlockStart.start.toolUse: expected an object, got int"),
+        ([_start(0, toolUse=None), _stop(0)], "contentBlockStart.start.toolUse: expected an object, got nothing"),
         ([_start(0, toolUse={"name": ""})], "contentBlockStart.start.toolUse.name: expected the name of a tool"),
         ([_start(0, toolUse={"name": "t"})], "contentBlockStart.start.toolUse.toolUseId: expected text, got nothing"),
         ([("contentBlockStart", {"contentBlockIndex": 0})], "contentBlockStart.start: expected an object, got nothing"),
