@@ -133,6 +133,10 @@ class Provider:
         """
         base_url, chosen = self._address()
         row = self.row
+        # Some documents have the API's path in the address, where the provider's own package has it not.
+        prefix = row.quirks.get("path", "").partition("/chat/")[0]
+        if prefix and base_url.endswith(prefix):
+            base_url = base_url[: -len(prefix)]
         key = self._api_key
         if not key and row.key_variable is not None:
             key = os.environ.get(row.key_variable)

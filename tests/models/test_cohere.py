@@ -280,7 +280,8 @@ def test_little_said() -> None:
     assert response.parts == [ToolCallPart("a", "", None)]
     assert (response.finish_reason, response.provider_details) == (None, {"logprobs": [{"text": "a"}]})
     assert response.usage.total_tokens is None
-    response = decode({"message": {"content": "Hey."}, "usage": {"billed_units": {"input_tokens": 2}}})
+    billed = {"input_tokens": 2, "search_units": None}
+    response = decode({"message": {"content": "Hey."}, "usage": {"billed_units": billed}})
     assert response.parts == [TextPart("Hey.")]
     assert (response.usage.request_tokens, response.usage.response_tokens, response.usage.total_tokens) == (2, None, 2)
     assert decode({"message": {"content": ""}}).parts == []

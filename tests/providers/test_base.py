@@ -133,6 +133,19 @@ def test_key_function(monkeypatch: pytest.MonkeyPatch) -> None:
         OpenAIProvider(api_key=broken).check("m")
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("groq", "/openai/v1"), ("heroku", "/v1"), ("cerebras", "/v1"), ("openai", "")]
+)
+def test_the_path_in_the_address(name: str, prefix: str) -> None:
+    """Where the API's path is the row's, an address with its beginning means the same as one without."""
+    cls = provider_class(name)
+    for address in ("https://mine.example", f"https://mine.example{prefix}/"):
+        assert cls(address, "k").target("m").base_url == "https://mine.example"
+    assert cls(f"https://mine.example/x{prefix}", "k").target("m").base_url == "https://mine.example/x"
+    if not prefix:
+        assert cls("https://mine.example/v1", "k").target("m").base_url == "https://mine.example/v1"
+
+
 def test_key_function_after_a_refusal() -> None:
     """A function is asked once more where its key is refused, and the request goes out with the new one."""
     keys = iter(["old-key", "new-key"])
