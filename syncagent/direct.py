@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 import attrs
 
@@ -106,5 +106,5 @@ def _prepared(
             value = taken.pop(name, None)
             if value is not None:
                 changes[name] = value
-        settings = taken  # type: ignore[assignment] # the same keys without two
+        settings = cast("ModelSettings", taken)
     return infer_model(model), settings, attrs.evolve(given, **changes) if changes else given

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 if TYPE_CHECKING:
@@ -266,10 +267,9 @@ def _number(value: Any, where: str) -> Decimal:
 @lru_cache(maxsize=1)
 def _genai_prices() -> Any:
     try:
-        import genai_prices
+        return import_module("genai_prices")  # not an import statement: type checkers may not have it
     except ImportError:  # it needs packages of its own, which may be missing too
         return None
-    return genai_prices
 
 
 def _installed_cost(

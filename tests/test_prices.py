@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import datetime as dt
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Optional
@@ -233,15 +233,8 @@ def test_prices_of_some_hours_and_days(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where genai-prices, or what it needs, is missing, the snapshot is asked."""
-    real = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "genai_prices":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
     prices._genai_prices.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "genai_prices", None)  # importing it fails
     assert cost_of(Usage(1, 1_000_000, 0), "gpt-4o", "openai") == Decimal("2.5")
     prices._genai_prices.cache_clear()
 

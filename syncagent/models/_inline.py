@@ -52,32 +52,34 @@ def inlined(
     """
     made = messages
     for index, message in enumerate(messages):
-        if not isinstance(message, ModelRequest) or not any(_wanted(part, kinds) for part in message.parts):
+        if not isinstance(message, ModelRequest):
+            continue
+        for part in message.parts:
+            if isinstance(part, UserPromptPart) and part.content.__class__ is not str and _wanted(part, kinds):
+                break
+        else:
             continue
         if made is messages:
             made = list(messages)
         parts: list[ModelRequestPart] = []
         for part in message.parts:
             if isinstance(part, UserPromptPart) and _wanted(part, kinds):
-                content = [
-                    _fetched(item, rules, deadline, model_name)
-                    if isinstance(item, _URLS) and _is_wanted(item, kinds)
-                    else item
-                    for item in part.content
-                ]
-                parts.append(UserPromptPart(content, part.timestamp))
-            else:
-                parts.append(part)
+                part = UserPromptPart(
+                    [
+                        _fetched(item, rules, deadline, model_name)
+                        if isinstance(item, _URLS) and _is_wanted(item, kinds)
+                        else item
+                        for item in part.content
+                    ],
+                    part.timestamp,
+                )
+            parts.append(part)
         made[index] = ModelRequest(parts)
     return made
 
 
-def _wanted(part: ModelRequestPart, kinds: Collection[str]) -> bool:
-    return (
-        isinstance(part, UserPromptPart)
-        and not isinstance(part.content, str)
-        and any(_is_wanted(item, kinds) for item in part.content)
-    )
+def _wanted(part: UserPromptPart, kinds: Collection[str]) -> bool:
+    return not isinstance(part.content, str) and any(_is_wanted(item, kinds) for item in part.content)
 
 
 def _is_wanted(item: Any, kinds: Collection[str]) -> bool:
