@@ -24,13 +24,12 @@ from ._anthropic_pauses import continuing, is_paused, joined, shifted
 from ._anthropic_stream import decode_stream
 from ._schemas import closed_schema
 from .profiles import infer_profile
-from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
+from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
     from ..messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
     from ..tools import ModelRequestParameters, ToolDefinition
-    from ..transport.sse import Frame
     from .base import StreamedResponse
     from .profiles import ModelProfile
 
@@ -191,49 +190,6 @@ class AnthropicModel(WireModel):
                 raise
         if is_paused(response.get()):
             yield ResponseInfo(finish_reason="length")
-
-
-class AnthropicWire:
-    """
-    The wire of one provider.
-
-    Args:
-        provider_name: whose thinking and opaque parts the answers hold.
-    """
-
-    __slots__ = ("provider_name",)
-
-    inline: frozenset[str] = frozenset()
-
-    def __init__(self, provider_name: Optional[str] = None) -> None:
-        self.provider_name = provider_name
-
-    def __repr__(self) -> str:
-        return f"<AnthropicWire of {self.provider_name}>"
-
-    def encode(self, call: ModelCall) -> WireRequest:
-        """:func:`encode`."""
-        return encode(call)
-
-    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
-        """:func:`decode` with this provider's name."""
-        return decode(body, self.provider_name)
-
-    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
-        """:func:`decode_stream` with this provider's name."""
-        return decode_stream(frames, self.provider_name)
-
-    def decode_error(self, status: int, body: object) -> ErrorInfo:
-        """:func:`decode_error`."""
-        return decode_error(status, body)
-
-    def encode_count(self, call: ModelCall) -> WireRequest:
-        """:func:`encode_count`."""
-        return encode_count(call)
-
-    def decode_count(self, body: Mapping[str, Any]) -> int:
-        """:func:`decode_count`."""
-        return decode_count(body)
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -423,3 +379,16 @@ _UNCOUNTED = frozenset(
         *("metadata", "service_tier", "container"),
     }
 )
+
+
+class AnthropicWire(ProviderWire):
+    """Anthropic's Messages API, as one provider speaks it."""
+
+    __slots__ = ()
+
+    encode = staticmethod(encode)
+    read = staticmethod(decode)
+    read_stream = staticmethod(decode_stream)
+    decode_error = staticmethod(decode_error)
+    encode_count = staticmethod(encode_count)
+    decode_count = staticmethod(decode_count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..exceptions import UserError
@@ -35,13 +35,11 @@ from ..providers.base import Provider, infer_provider
 from ..settings import ModelSettings
 from ._cohere_answer import decode, decode_error, decode_stream
 from ._tables import by_base
-from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
+from .wire import ModelCall, ProviderWire, WireRequest
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
-    from ..messages import ModelResponseStreamEvent
     from ..tools import ToolDefinition
-    from ..transport.sse import Frame
     from .profiles import ModelProfile
 
 __all__ = [
@@ -103,41 +101,6 @@ class CohereModel(WireModel):
         if provider.row.wire != "cohere":
             raise UserError(f"The provider {provider.name!r} does not speak Cohere's API.")
         super().__init__(model_name, CohereWire(provider.name), provider, profile=profile, settings=settings)
-
-
-class CohereWire:
-    """
-    The wire.
-
-    Args:
-        provider_name: whose thinking and opaque parts the answers hold.
-    """
-
-    __slots__ = ("provider_name",)
-
-    inline: frozenset[str] = frozenset()
-
-    def __init__(self, provider_name: Optional[str] = None) -> None:
-        self.provider_name = provider_name
-
-    def __repr__(self) -> str:
-        return f"<CohereWire of {self.provider_name}>"
-
-    def encode(self, call: ModelCall) -> WireRequest:
-        """:func:`encode`."""
-        return encode(call)
-
-    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
-        """:func:`decode` with this provider's name."""
-        return decode(body, self.provider_name)
-
-    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
-        """:func:`decode_stream` with this provider's name."""
-        return decode_stream(frames, self.provider_name)
-
-    def decode_error(self, status: int, body: object) -> ErrorInfo:
-        """:func:`decode_error`."""
-        return decode_error(status, body)
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -367,3 +330,14 @@ _SETTINGS = {
     "logprobs": "logprobs",
     **{key: key[7:] for key in CohereModelSettings.__annotations__ if key.startswith("cohere_")},
 }
+
+
+class CohereWire(ProviderWire):
+    """Cohere's chat API, as one provider speaks it."""
+
+    __slots__ = ()
+
+    encode = staticmethod(encode)
+    read = staticmethod(decode)
+    read_stream = staticmethod(decode_stream)
+    decode_error = staticmethod(decode_error)

@@ -22,11 +22,11 @@ from ._gemini_answer import Reader, decode, decode_count, decode_error
 from ._gemini_contents import contents_of
 from ._gemini_schema import gemini_schema
 from .profiles import infer_profile
-from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
+from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
-    from ..messages import ModelResponse, ModelResponseStreamEvent
+    from ..messages import ModelResponseStreamEvent
     from ..tools import ToolDefinition
     from ..transport.sse import Frame
     from .profiles import ModelProfile
@@ -118,50 +118,6 @@ class GeminiModel(WireModel):
             raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
         wire = GeminiWire(provider.name)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
-
-
-class GeminiWire:
-    """
-    The wire of one provider.
-
-    Args:
-        provider_name: whose thinking and opaque parts the answers hold.
-    """
-
-    __slots__ = ("provider_name",)
-
-    # Google fetches what an address names: public ones, those of its Files API, gs:// and YouTube's.
-    inline: frozenset[str] = frozenset()
-
-    def __init__(self, provider_name: Optional[str] = None) -> None:
-        self.provider_name = provider_name
-
-    def __repr__(self) -> str:
-        return f"<GeminiWire of {self.provider_name}>"
-
-    def encode(self, call: ModelCall) -> WireRequest:
-        """:func:`encode`."""
-        return encode(call)
-
-    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
-        """:func:`decode` with this provider's name."""
-        return decode(body, self.provider_name)
-
-    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
-        """:func:`decode_stream` with this provider's name."""
-        return decode_stream(frames, self.provider_name)
-
-    def decode_error(self, status: int, body: object) -> ErrorInfo:
-        """:func:`decode_error`."""
-        return decode_error(status, body)
-
-    def encode_count(self, call: ModelCall) -> WireRequest:
-        """:func:`encode_count`."""
-        return encode_count(call)
-
-    def decode_count(self, body: Mapping[str, Any]) -> int:
-        """:func:`decode_count`."""
-        return decode_count(body)
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -346,3 +302,16 @@ _TOP = {
     "gemini_safety_settings": "safetySettings",
     "gemini_service_tier": "serviceTier",
 }
+
+
+class GeminiWire(ProviderWire):
+    """Google's generateContent, as one provider speaks it."""
+
+    __slots__ = ()
+
+    encode = staticmethod(encode)
+    read = staticmethod(decode)
+    read_stream = staticmethod(decode_stream)
+    decode_error = staticmethod(decode_error)
+    encode_count = staticmethod(encode_count)
+    decode_count = staticmethod(decode_count)

@@ -7,7 +7,7 @@ stream's frames back. It knows no HTTP client, no clock, no environment and no r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Protocol, Union, runtime_checkable
 
 from ..usage import Usage
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from ..transport.sse import Frame
     from .profiles import ModelProfile
 
-__all__ = ["MISREAD", "CountingWire", "ErrorInfo", "ErrorKind", "ModelCall", "ResponseInfo", "Wire", "WireRequest"]
+__all__ = [
+    "MISREAD",
+    "CountingWire",
+    "ErrorInfo",
+    "ErrorKind",
+    "ModelCall",
+    "ProviderWire",
+    "ResponseInfo",
+    "Wire",
+    "WireRequest",
+]
 
 ErrorKind = Literal["auth", "not_found", "rate_limit", "quota", "overloaded", "context_too_long", "response"]
 
@@ -140,6 +150,38 @@ class CountingWire(Protocol):
     def decode_count(self, body: Mapping[str, Any]) -> int:
         """The tokens, cached ones included; raises ``ValueError`` naming the field for a body of another shape."""
         ...
+
+
+class ProviderWire:
+    """
+    A wire made of a module's functions, for one provider.
+
+    A subclass names them with ``staticmethod``: ``encode`` and ``decode_error`` as they are, ``decode`` and
+    ``decode_stream``, which take the provider's name, as ``read`` and ``read_stream``.
+
+    Args:
+        provider_name: whose thinking and opaque parts the answers hold.
+    """
+
+    __slots__ = ("provider_name",)
+
+    inline: frozenset[str] = frozenset()
+    read: Callable[[Mapping[str, Any], Optional[str]], ModelResponse]
+    read_stream: Callable[[Iterator[Frame], Optional[str]], Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]]
+
+    def __init__(self, provider_name: Optional[str] = None) -> None:
+        self.provider_name = provider_name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.provider_name}>"
+
+    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
+        """The response with this provider's name; raises as :meth:`Wire.decode`."""
+        return self.read(body, self.provider_name)
+
+    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
+        """Part events and facts with this provider's name; raises as :meth:`Wire.decode_stream`."""
+        return self.read_stream(frames, self.provider_name)
 
 
 MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
