@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,6 +235,24 @@ def test_the_program_wins(install: Any) -> None:
     register_provider("acme", base_url="https://mine.example/v1")
     assert infer_model("acme:m").base_url == "https://mine.example/v1"
     assert entry.loaded == 0
+
+
+def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package on the path whose metadata names an entry point is found, and its module is loaded then."""
+    (tmp_path / "house_llm.py").write_text(
+        "from syncagent.providers.table import ProviderRow\n"
+        'ROW = ProviderRow("house-llm", "House", base_url="https://llm.house.example/v1")\n',
+        encoding="utf-8",
+    )
+    metadata = tmp_path / "house_llm-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: house-llm\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[syncagent.providers]\nhouse-llm = house_llm:ROW\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert infer_model("openai:gpt-4o").system == "openai"
+    assert "house_llm" not in sys.modules
+    assert infer_model("house-llm:m").base_url == "https://llm.house.example/v1"
+    monkeypatch.delitem(sys.modules, "house_llm")
 
 
 def test_installed_packages_are_looked_through() -> None:
