@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 import urllib3.util.connection
@@ -302,6 +306,47 @@ def test_time() -> None:
         stopped.cancel()
         with pytest.raises(RunCancelled):
             download(server.url, allow=["127.0.0.1"], deadline=stopped)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of the host files.example that its own key signed, with the key behind it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl command to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "cert.pem"
+    key = path.with_name("key.pem")
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=files.example"),
+            *("-addext", "subjectAltName=DNS:files.example", "-keyout", str(key), "-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + key.read_text())
+    return path
+
+
+def test_certificates_are_those_of_the_name(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection goes to an address that was checked; who answers there has to be whom the URL names."""
+    named: list[Optional[str]] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.sni_callback = lambda sock, name, _: named.append(name)
+    with FaultServer(_image, tls=context) as server:
+
+        def fetch(host: str) -> Downloaded:
+            url = f"https://{host}:{server.port}/a.png"
+            return download(url, allow=[host], resolve=_loopback, retry_policy=_NEVER, deadline=Deadline(20))
+
+        with pytest.raises(ModelConnectionError, match="is not trusted"):
+            fetch("files.example")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert fetch("files.example").data == _PNG
+        with pytest.raises(ModelConnectionError, match="is not trusted"):
+            fetch("other.example")
+        assert named == ["files.example", "files.example", "other.example"]
 
 
 def test_a_proxy_that_was_given(canary: FaultServer) -> None:
