@@ -8,7 +8,6 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from json.encoder import encode_basestring as quote
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -29,6 +28,7 @@ from ..messages import (
 )
 from ._chat_answer import NO_QUIRKS, decode, decode_error
 from ._chat_content import content_pieces
+from ._requests import named_tool, return_text, tell_dropped
 from ._schemas import limit_strings, strict_schema
 from ._tables import by_base
 from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
@@ -66,8 +66,6 @@ QUIRKS: dict[str, str] = {
     "unsendable": "names of settings that the model refuses",
 }
 """What a server may do differently, by name; the value is the row's."""
-
-_log = logging.getLogger("syncagent.models")
 
 
 class ChatWire:
@@ -206,11 +204,7 @@ def _user_prompt(part: UserPromptPart, call: ModelCall) -> str:
 
 
 def _tool_return(part: ToolReturnPart, call: ModelCall) -> str:
-    try:
-        content = part.model_response_str()
-    except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
-    return '{"role":"tool","tool_call_id":' + _call_id(part, call) + ',"content":' + quote(content) + "}"
+    return '{"role":"tool","tool_call_id":' + _call_id(part, call) + ',"content":' + quote(return_text(part)) + "}"
 
 
 def _retry_prompt(part: RetryPromptPart, call: ModelCall) -> str:
@@ -333,16 +327,11 @@ def _tools(call: ModelCall, body: dict[str, str]) -> None:
     if tools:
         choice = settings.get("tool_choice") or ("auto" if parameters.allow_text_result else "required")
         if choice not in ("auto", "required", "none"):
-            named = [tool for tool in tools if tool.name == choice]
-            if not named:
-                known = ", ".join(tool.name for tool in tools)
-                raise UserError(
-                    f"tool_choice is 'auto', 'required', 'none' or the name of a tool ({known}); got {choice!r}."
-                )
+            named = named_tool(choice, tools)
             if quirks.get("named_tool_choice", True):
                 body["tool_choice"] = f'{{"type":"function","function":{{"name":{quote(choice)}}}}}'
             else:
-                tools, choice = named, "required"
+                tools, choice = [named], "required"
         if choice == "required" and not quirks.get("required_tool_choice", True):
             choice = "auto"
         body.setdefault("tool_choice", quote(choice))
@@ -387,8 +376,7 @@ def _settings(call: ModelCall, body: dict[str, str]) -> None:
             dropped.append(key)
         else:
             body[name] = dump_str(value)
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
     for key, value in (call.settings.get("extra_body") or {}).items():
         body[quote(key)[1:-1]] = dump_str(value)
 

@@ -8,7 +8,6 @@ What its models say of their plans (``tool_plan``) and of their sources (``citat
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -34,6 +33,7 @@ from ..messages import (
 from ..providers.base import Provider, infer_provider
 from ..settings import ModelSettings
 from ._cohere_answer import decode, decode_error, decode_stream
+from ._requests import named_tool, return_text, tell_dropped
 from ._tables import by_base
 from .wire import ModelCall, ProviderWire, WireRequest
 from .wire_model import WireModel
@@ -51,8 +51,6 @@ __all__ = [
     "decode_stream",
     "encode",
 ]
-
-_log = logging.getLogger("syncagent.models")
 
 
 class CohereModelSettings(ModelSettings, total=False):
@@ -164,11 +162,7 @@ def _user_prompt(part: UserPromptPart) -> dict[str, Any]:
 
 
 def _tool_return(part: ToolReturnPart) -> dict[str, Any]:
-    try:
-        content = part.model_response_str()
-    except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
-    return {"role": "tool", "tool_call_id": _call_id(part), "content": content}
+    return {"role": "tool", "tool_call_id": _call_id(part), "content": return_text(part)}
 
 
 def _retry_prompt(part: RetryPromptPart) -> dict[str, Any]:
@@ -284,13 +278,7 @@ def _tools(call: ModelCall, body: dict[str, Any]) -> None:
     if tools:
         choice = call.settings.get("tool_choice") or ("auto" if parameters.allow_text_result else "required")
         if choice not in ("auto", "required", "none"):
-            named = [tool for tool in tools if tool.name == choice]
-            if not named:
-                known = ", ".join(tool.name for tool in tools)
-                raise UserError(
-                    f"tool_choice is 'auto', 'required', 'none' or the name of a tool ({known}); got {choice!r}."
-                )
-            tools, choice = named, "required"  # the API knows no name there
+            tools, choice = [named_tool(choice, tools)], "required"  # the API knows no name there
         if choice != "auto":
             body["tool_choice"] = choice.upper()
     body["tools"] = [*[_tool(tool) for tool in tools], *parameters.native_tools]
@@ -311,8 +299,7 @@ def _settings(call: ModelCall, body: dict[str, Any]) -> None:
             dropped.append(key)
         else:
             body[name] = value
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
     body.update(call.settings.get("extra_body") or {})
 
 

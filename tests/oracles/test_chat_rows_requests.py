@@ -58,12 +58,12 @@ def _groq() -> _Check:
 
 
 def _mistral() -> _Check:
-    pytest.importorskip("mistralai", reason="the oracle is Mistral's own package: pip install mistralai")
-    from mistralai.client.models import ChatCompletionRequest, ChatCompletionStreamRequest
+    reason = "the oracle is Mistral's own package: pip install mistralai"
+    models = pytest.importorskip("mistralai.client.models", reason=reason)
 
     def check(body: bytes) -> object:
         sent = json.loads(body)
-        model = ChatCompletionStreamRequest if sent.get("stream") else ChatCompletionRequest
+        model = models.ChatCompletionStreamRequest if sent.get("stream") else models.ChatCompletionRequest
         known = model.model_validate(sent).model_dump(mode="json", by_alias=True, exclude_unset=True)
         left_out = _differences(sent, known)
         if left_out:
