@@ -265,6 +265,12 @@ class RunPlan:
             state.usage.cost = (state.usage.cost or 0) + cost
         self.usage_limits.check_cost(state.usage)
 
+    def check_cost_so_far(self, usage: Usage, model_name: Optional[str], state: RunState) -> None:
+        """Raise ``UsageLimitExceeded`` where a response that still comes is over the limit with what is known of it."""
+        cost = self._cost(ModelResponse([], model_name, usage=usage))
+        if cost is not None:
+            self.usage_limits.check_cost(Usage(cost=cost + (state.usage.cost or 0)))
+
     def _cost(self, response: ModelResponse) -> Optional[Decimal]:
         prices = self.usage_limits.prices
         cost = response.cost(prices)

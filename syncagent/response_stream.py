@@ -60,7 +60,7 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
         self.final: Optional[FinalResultEvent] = None
         self.finished = False
         self.closed = False
-        if plan.has_token_limits:
+        if plan.has_token_limits or plan.usage_limits.cost_limit is not None:
             self._response.on_usage = self._check_usage
 
     def __iter__(self) -> Iterator[_Event]:
@@ -119,7 +119,10 @@ class AgentStream(Generic[AgentDepsT, ResultDataT]):
         return None
 
     def _check_usage(self, usage: Usage) -> None:
-        self._plan.usage_limits.check_tokens(self._state.usage + usage)
+        plan = self._plan
+        plan.usage_limits.check_tokens(self._state.usage + usage)
+        if plan.usage_limits.cost_limit is not None:
+            plan.check_cost_so_far(usage, self._response.model_name, self._state)
 
     def final_ahead(self) -> Sequence[_Event]:
         """The event that says final, where it is the next one: it belongs to the part before it."""
