@@ -25,6 +25,7 @@ from ..messages import (
     UserPromptPart,
 )
 from ._bedrock_media import media_block, text_block
+from ._requests import return_text
 from ._tables import by_base
 from .wire import ModelCall
 
@@ -215,11 +216,7 @@ def _user_prompt(part: UserPromptPart, turn: _Turn) -> None:
 
 
 def _tool_return(part: ToolReturnPart, turn: _Turn) -> None:
-    try:
-        content = part.model_response_str()
-    except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
-    turn.results.append(_result(part, content, ""))
+    turn.results.append(_result(part, return_text(part), ""))
 
 
 def _retry_prompt(part: RetryPromptPart, turn: _Turn) -> None:

@@ -21,6 +21,7 @@ from ..settings import ModelSettings
 from ._bedrock_answer import decode, decode_count, decode_error
 from ._bedrock_messages import MOST_POINTS, Conversation, cache_point, plain_name
 from ._bedrock_stream import decode_stream
+from ._requests import named_tool, tell_dropped
 from ._schemas import closed_schema
 from .profiles import infer_profile
 from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
@@ -295,15 +296,10 @@ def _choose(
         _log.debug("%s %s: tools that were called cannot be hidden", call.provider_name, call.model_name)
         choice = "auto"
     if choice not in ("auto", "required"):
-        named = [tool for tool in tools if tool.name == choice]
-        if not named:
-            known = ", ".join(tool.name for tool in tools)
-            raise UserError(
-                f"tool_choice is 'auto', 'required', 'none' or the name of a tool ({known}); got {choice!r}."
-            )
+        named = named_tool(choice, tools)
         if "tool" in obeyed:
-            return tools, {"tool": {"name": choice}}
-        tools, choice = named, "required"
+            return tools, {"tool": {"name": named.name}}
+        tools, choice = [named], "required"
     if choice == "required" and "any" in obeyed and not (asked is None and _thinks(call)):
         return tools, {"any": {}}
     if choice == "required":
@@ -366,8 +362,7 @@ def _settings(call: ModelCall, body: dict[str, str]) -> None:
         body["inferenceConfig"] = dump_str(inference)
     if fields:
         body["additionalModelRequestFields"] = dump_str(fields)
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
     for key, value in (settings.get("extra_body") or {}).items():
         body[key] = dump_str(value)
 
