@@ -29,6 +29,7 @@ from ..messages import (
     UserPromptPart,
 )
 from ._anthropic_answer import CALLER, CITATIONS
+from ._requests import return_text
 from ._tables import by_base
 from .wire import ModelCall
 
@@ -182,10 +183,7 @@ def _user_prompt(part: UserPromptPart, turn: _Turn) -> None:
 
 
 def _tool_return(part: ToolReturnPart, turn: _Turn) -> None:
-    try:
-        content = part.model_response_str()
-    except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
+    content = return_text(part)
     said = ',"content":' + quote(content) if content else ""
     turn.results.append('{"type":"tool_result","tool_use_id":' + _call_id(part) + said + "}")
 

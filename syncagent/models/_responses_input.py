@@ -27,6 +27,7 @@ from ..messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from ._requests import return_text
 from ._responses_answer import CUSTOM_CALL
 from ._tables import by_base
 from .wire import ModelCall
@@ -111,10 +112,7 @@ def _user_prompt(part: UserPromptPart, context: _Context) -> str:
 
 
 def _tool_return(part: ToolReturnPart, context: _Context) -> str:
-    try:
-        content = part.model_response_str()
-    except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
+    content = return_text(part)
     return _output(part, content, context)
 
 

@@ -16,12 +16,14 @@ import attrs
 
 from ..exceptions import ModelAPIError, UserError
 from ..jsonable import dump_str
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
 from ..settings import ModelSettings
 from ._anthropic_answer import decode, decode_count, decode_error
 from ._anthropic_messages import MOST_POINTS, Conversation, cached
 from ._anthropic_pauses import continuing, is_paused, joined, shifted
 from ._anthropic_stream import decode_stream
+from ._building import joined_quirks, speaking
+from ._requests import named_tool, tell_dropped
 from ._schemas import closed_schema
 from .profiles import infer_profile
 from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
@@ -106,18 +108,10 @@ class AnthropicModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        if provider.row.wire != "anthropic":
-            raise UserError(f"The provider {provider.row.name!r} does not speak Anthropic's Messages API.")
+        provider = speaking(provider, ("anthropic",), "Anthropic's Messages API")
         if profile is None:
             profile = infer_profile(provider.name, model_name)
-        quirks: dict[str, Any] = {**provider.row.quirks, **profile.quirks}
-        if not quirks.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
+        quirks = joined_quirks(QUIRKS, provider.row.quirks, profile.quirks)
         wire = AnthropicWire(provider.name)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
 
@@ -300,12 +294,8 @@ def _tool_choice(call: ModelCall) -> dict[str, Any]:
     if choice in _CHOICES:
         said: dict[str, Any] = {"type": _CHOICES[choice]}
     else:
-        names = [tool.name for tool in (*parameters.function_tools, *parameters.result_tools)]
-        if choice not in names:
-            raise UserError(
-                f"tool_choice is 'auto', 'required', 'none' or the name of a tool ({', '.join(names)}); got {choice!r}."
-            )
-        said = {"type": "tool", "name": choice}
+        tool = named_tool(choice, [*parameters.function_tools, *parameters.result_tools])
+        said = {"type": "tool", "name": tool.name}
     if said["type"] in ("any", "tool"):
         thinks = isinstance(thinking := settings.get("anthropic_thinking"), Mapping) and thinking.get("type") != _OFF
         if not call.quirks.get("forced_tools", True) or (thinks and asked is None):
@@ -349,8 +339,7 @@ def _settings(call: ModelCall, body: dict[str, str]) -> None:
             dropped.append(key)
         else:
             body[name] = dump_str(value)
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
     for key, value in (call.settings.get("extra_body") or {}).items():
         body[key] = dump_str(value)
 

@@ -9,28 +9,27 @@ spoken to the models of many vendors; what a model does not take stands in its p
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring as quote
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 from urllib.parse import quote as escape
 
 from ..exceptions import UserError
 from ..jsonable import dump_str
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
 from ..settings import ModelSettings
 from ._bedrock_answer import decode, decode_count, decode_error
 from ._bedrock_messages import MOST_POINTS, Conversation, cache_point, plain_name
 from ._bedrock_stream import decode_stream
+from ._building import joined_quirks, speaking
 from ._requests import named_tool, tell_dropped
 from ._schemas import closed_schema
 from .profiles import infer_profile
-from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
+from .wire import ModelCall, ProviderWire, WireRequest
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
-    from ..messages import ModelResponse, ModelResponseStreamEvent
     from ..tools import ToolDefinition
-    from ..transport.sse import Frame
     from .profiles import ModelProfile
 
 __all__ = [
@@ -108,63 +107,12 @@ class BedrockConverseModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        if provider.row.wire != "bedrock":
-            raise UserError(f"The provider {provider.row.name!r} does not speak Bedrock's Converse API.")
+        provider = speaking(provider, ("bedrock",), "Bedrock's Converse API")
         if profile is None:
             profile = infer_profile(provider.name, plain_name(model_name) if isinstance(model_name, str) else "")
-        quirks: dict[str, Any] = {**provider.row.quirks, **profile.quirks}
-        if not quirks.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
+        quirks = joined_quirks(QUIRKS, provider.row.quirks, profile.quirks)
         wire = BedrockWire(provider.name)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
-
-
-class BedrockWire:
-    """
-    The wire of one provider.
-
-    Args:
-        provider_name: whose thinking and opaque parts the answers hold.
-    """
-
-    __slots__ = ("provider_name",)
-
-    inline: frozenset[str] = frozenset({"image-url", "audio-url", "document-url"})
-
-    def __init__(self, provider_name: Optional[str] = None) -> None:
-        self.provider_name = provider_name
-
-    def __repr__(self) -> str:
-        return f"<BedrockWire of {self.provider_name}>"
-
-    def encode(self, call: ModelCall) -> WireRequest:
-        """:func:`encode`."""
-        return encode(call)
-
-    def decode(self, body: Mapping[str, Any]) -> ModelResponse:
-        """:func:`decode` with this provider's name."""
-        return decode(body, self.provider_name)
-
-    def decode_stream(self, frames: Iterator[Frame]) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
-        """:func:`decode_stream` with this provider's name."""
-        return decode_stream(frames, self.provider_name)
-
-    def decode_error(self, status: int, body: object) -> ErrorInfo:
-        """:func:`decode_error`."""
-        return decode_error(status, body)
-
-    def encode_count(self, call: ModelCall) -> WireRequest:
-        """:func:`encode_count`."""
-        return encode_count(call)
-
-    def decode_count(self, body: Mapping[str, Any]) -> int:
-        """:func:`decode_count`."""
-        return decode_count(body)
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -395,3 +343,17 @@ _SETTINGS = {
     "bedrock_prompt_variables": "promptVariables",
     "bedrock_request_metadata": "requestMetadata",
 }
+
+
+class BedrockWire(ProviderWire):
+    """Bedrock's Converse API, as one provider speaks it."""
+
+    __slots__ = ()
+
+    inline = frozenset({"image-url", "audio-url", "document-url"})
+    encode = staticmethod(encode)
+    read = staticmethod(decode)
+    read_stream = staticmethod(decode_stream)
+    decode_error = staticmethod(decode_error)
+    encode_count = staticmethod(encode_count)
+    decode_count = staticmethod(decode_count)

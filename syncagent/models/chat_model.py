@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
-from ..exceptions import UserError
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
+from ._building import joined_quirks, speaking
 from .chat import QUIRKS, ChatWire
 from .profiles import infer_profile
 from .wire_model import WireModel
@@ -47,18 +47,9 @@ class ChatModel(WireModel):
         settings: Optional[ModelSettings] = None,
         quirks: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        row = provider.row
-        if row.wire not in _SPEAK_IT:
-            raise UserError(f"The provider {row.name!r} does not speak OpenAI's chat API.")
+        provider = speaking(provider, _SPEAK_IT, "OpenAI's chat API")
         if profile is None:
             profile = infer_profile(provider.name, model_name)
-        every: dict[str, Any] = {**self.own_quirks, **row.quirks, **profile.quirks, **(quirks or {})}
-        if not every.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(every.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
+        every = joined_quirks(QUIRKS, self.own_quirks, provider.row.quirks, profile.quirks, quirks or {})
         wire = ChatWire(provider.name, every)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=every)

@@ -30,8 +30,9 @@ from ..messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
 from ..settings import ModelSettings
+from ._building import speaking
 from ._cohere_answer import decode, decode_error, decode_stream
 from ._requests import named_tool, return_text, tell_dropped
 from ._tables import by_base
@@ -92,12 +93,7 @@ class CohereModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        if provider.row.wire != "cohere":
-            raise UserError(f"The provider {provider.name!r} does not speak Cohere's API.")
+        provider = speaking(provider, ("cohere",), "Cohere's API")
         super().__init__(model_name, CohereWire(provider.name), provider, profile=profile, settings=settings)
 
 

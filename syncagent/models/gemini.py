@@ -15,12 +15,14 @@ from urllib.parse import quote
 
 from ..exceptions import UserError
 from ..jsonable import dump_bytes
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
 from ..settings import ModelSettings
+from ._building import joined_quirks, speaking
 from ._frames import parse_frame
 from ._gemini_answer import Reader, decode, decode_count, decode_error
 from ._gemini_contents import contents_of
 from ._gemini_schema import gemini_schema
+from ._requests import tell_dropped
 from .profiles import infer_profile
 from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
 from .wire_model import WireModel
@@ -103,19 +105,10 @@ class GeminiModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        row = provider.row
-        if row.wire != "gemini":
-            raise UserError(f"The provider {row.name!r} does not speak Google's generateContent.")
+        provider = speaking(provider, ("gemini",), "Google's generateContent")
         if profile is None:
             profile = infer_profile(provider.name, model_name)
-        quirks: dict[str, Any] = {**row.quirks, **profile.quirks}
-        if not quirks.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
+        quirks = joined_quirks(QUIRKS, provider.row.quirks, profile.quirks)
         wire = GeminiWire(provider.name)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
 
@@ -273,8 +266,7 @@ def _settings(call: ModelCall, body: dict[str, Any], config: dict[str, Any]) -> 
             body[_TOP[key]] = value
         else:
             dropped.append(key)
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
 
 
 # Said elsewhere in the body, or meant for whoever sends it.

@@ -14,9 +14,11 @@ from urllib.parse import quote as percent_encoded
 from ..exceptions import DeadlineExceeded, RunCancelled, UserError
 from ..jsonable import dump_str
 from ..messages import ModelResponse
-from ..providers.base import Provider, infer_provider
+from ..providers.base import Provider
 from ..settings import ModelSettings
+from ._building import joined_quirks, speaking
 from ._chat_answer import NO_QUIRKS, decode_error
+from ._requests import tell_dropped
 from ._responses_answer import RUNNING, decode, decode_count
 from ._responses_input import declared_names, input_items
 from ._responses_stream import decode_stream
@@ -106,23 +108,14 @@ class OpenAIResponsesModel(WireModel):
         profile: Optional[ModelProfile] = None,
         settings: Optional[ModelSettings] = None,
     ) -> None:
-        if isinstance(provider, str):
-            provider = infer_provider(provider)
-        elif not isinstance(provider, Provider):
-            raise UserError(f"provider is a Provider, or the name of one; got {type(provider).__name__}.")
-        row = provider.row
-        if row.wire not in ("chat", "groq"):
-            raise UserError(f"The provider {row.name!r} does not speak OpenAI's Responses API.")
+        provider = speaking(provider, ("chat", "groq"), "OpenAI's Responses API")
         if profile is None:
             profile = _profile(provider.name, model_name)
-        quirks: dict[str, Any] = {**row.quirks, **profile.quirks}
+        quirks = joined_quirks(QUIRKS, provider.row.quirks, profile.quirks)
         if system_prompt_role is not None:
             if system_prompt_role not in ("system", "developer", "user"):
                 raise UserError(f"system_prompt_role is 'system', 'developer' or 'user'; got {system_prompt_role!r}.")
             quirks["system_role"] = system_prompt_role
-        if not quirks.keys() <= QUIRKS.keys():
-            unknown = ", ".join(sorted(quirks.keys() - QUIRKS.keys()))
-            raise UserError(f"Unknown quirks: {unknown}. Known are {', '.join(QUIRKS)}.")
         self.system_prompt_role = system_prompt_role
         wire = ResponsesWire(provider.name, quirks)
         super().__init__(model_name, wire, provider, profile=profile, settings=settings, quirks=quirks)
@@ -408,8 +401,7 @@ def _settings(call: ModelCall, body: dict[str, str]) -> None:
             dropped.append(key)
         elif name:
             body[name] = dump_str(value)
-    if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+    tell_dropped(call, dropped)
     for key, value in (call.settings.get("extra_body") or {}).items():
         body[quote(key)[1:-1]] = dump_str(value)
 
