@@ -69,7 +69,11 @@ class ResultTool:
 
     def __init__(self, name: str, description: str, tp: Any, wrapped: bool, converter: Optional[Converter]) -> None:
         self._type = _wrapper(tp) if wrapped else tp
-        schema = json_schema(self._type, titles=True)
+        try:
+            schema = json_schema(self._type, titles=True)
+        except UserError:
+            json_schema(tp)  # says it again with the path inside the user's own type
+            raise
         schema.pop("description", None)  # it is the tool's description
         if wrapped:
             schema.pop("title", None)

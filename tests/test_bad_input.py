@@ -209,3 +209,9 @@ def _raw(args: str) -> Any:
 
 def _look(a: int = 0) -> int:
     return a
+
+
+def test_the_path_to_an_unsupported_type_is_the_users_own() -> None:
+    """Where a result that is no object holds an unsupported type, the path begins at the type that was given."""
+    with pytest.raises(UserError, match=r"^list\[complex\]\[\]: complex is not supported"):
+        Agent("test", result_type=list[complex])
