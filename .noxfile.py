@@ -11,7 +11,7 @@ import nox
 nox.options.sessions = ["tests-3.11", "lint", "typing"]
 nox.options.reuse_existing_virtualenvs = True
 
-_TOOLS = ("-c", ".ci/constraints.txt", "-e", ".[dev,test]")
+_TOOLS = ("-c", ".ci/constraints.txt", "-e", ".[dev,test,bedrock,prices,vertex]")
 
 
 @nox.session(python=["3.9", "3.10", "3.11", "3.12", "3.13"])
@@ -27,6 +27,14 @@ def oldest(session: nox.Session) -> None:
     session.install("-c", ".ci/oldest.txt", ".", "pytest>=8.3", "setuptools>=70.1")
     session.install("-c", ".ci/oldest.txt", "hypothesis", "responses", "jsonschema")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python="3.13")
+def oracles(session: nox.Session) -> None:
+    """Compare what we send and read with the packages of others; a skipped test is a failure."""
+    session.install("-c", ".ci/constraints.txt", "-e", ".[test,test-oracles]")
+    chosen = session.posargs or ["tests/oracles", "tests/schema"]
+    session.run("python", "-m", "pytest", *chosen, env={"SYNCAGENT_REQUIRE_ORACLES": "1"})
 
 
 @nox.session(python="3.11")

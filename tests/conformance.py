@@ -6,13 +6,17 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from syncagent.messages import ModelResponse, TextPart, ThinkingPart, ToolCallPart
+from tests.shared_folder import shared_files
 
-__all__ = ["compare_parts", "cut", "every_split", "load", "parts_of"]
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
+__all__ = ["answers", "compare_parts", "cut", "every_split", "load", "parts_of"]
 
 every_split = pytest.mark.parametrize("split", ["whole", "bytes", "random"])
 
@@ -21,6 +25,12 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The exchange, and what a right reading of it gives."""
     expected = path.parents[1] / "expected" / path.name
     return json.loads(path.read_text(encoding="utf-8")), json.loads(expected.read_text(encoding="utf-8"))
+
+
+def answers(pattern: str) -> list[ParameterSet]:
+    """The recorded exchanges that match and ended with an answer, not an error; for ``parametrize``."""
+    found = shared_files("conformance", pattern)
+    return [one for one in found if one.marks or load(one.values[0])[1]["kind"] == "completion"]  # type: ignore[arg-type]  # a path
 
 
 def parts_of(response: ModelResponse, cls: Any) -> list[Any]:

@@ -5,6 +5,8 @@ What every test may rely on: a clean environment and a way to the shared recordi
 * ``shared`` is the folder of recorded exchanges; see :mod:`tests.shared_folder`.
 * hypothesis has no time limit for one example: the machine may be busy. Where ``CI`` is set it takes the
   same examples each time, so that a commit is judged by what it changed; elsewhere it explores.
+* With ``SYNCAGENT_REQUIRE_ORACLES=1`` no test may be skipped: CI sets it where the packages are installed that
+  our requests and parsers are compared with, so that none of these tests drops out unnoticed.
 * Tests marked ``local_model`` run only where ``-m`` names the marker, so that a plain ``pytest``
   neither fetches a model nor starts a server.
 """
@@ -12,12 +14,18 @@ What every test may rely on: a clean environment and a way to the shared recordi
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
 from tests.shared_folder import shared_folder
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+_NO_SKIPS = os.environ.get("SYNCAGENT_REQUIRE_ORACLES") == "1"
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
@@ -84,3 +92,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("local_model"):
             item.add_marker(unasked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one where ``SYNCAGENT_REQUIRE_ORACLES=1`` is set."""
+    return _unskipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A skipped module is a failed one where ``SYNCAGENT_REQUIRE_ORACLES=1`` is set."""
+    return _unskipped((yield))
+
+
+def _unskipped(report: _Report) -> _Report:
+    """The report, failed if it was skipped and nothing may be; an expected failure is no skip."""
+    if _NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"SYNCAGENT_REQUIRE_ORACLES=1 is set, but this did not run. {reason}"
+    return report

@@ -89,6 +89,25 @@ def test_required_recordings(checkout: Path) -> None:
     assert "SYNCAGENT_REQUIRE_SHARED=1 is set, but /nowhere is not there" in printed
 
 
+def test_required_oracles(checkout: Path) -> None:
+    """With ``SYNCAGENT_REQUIRE_ORACLES=1`` a test or a module that is skipped fails, and an expected failure does not."""
+    (checkout / "tests" / "test_inner.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.skipif(True, reason='by a mark')\ndef test_marked():\n    pass\n\n"
+        "def test_inside():\n    pytest.importorskip('no_such_oracle')\n\n"
+        "@pytest.mark.xfail(reason='known')\ndef test_expected():\n    assert False\n",
+        encoding="utf-8",
+    )
+    assert "2 skipped, 1 xfailed" in _pytest(checkout)
+    printed = _pytest(checkout, SYNCAGENT_REQUIRE_ORACLES="1")
+    assert "1 failed, 1 xfailed, 1 error" in printed
+    for reason in ("by a mark", "could not import 'no_such_oracle'"):
+        assert f"SYNCAGENT_REQUIRE_ORACLES=1 is set, but this did not run. Skipped: {reason}" in printed
+    module = "import pytest\n\npytest.importorskip('no_such_oracle')\n"
+    (checkout / "tests" / "test_inner.py").write_text(module, encoding="utf-8")
+    assert "1 error" in _pytest(checkout, SYNCAGENT_REQUIRE_ORACLES="1")
+
+
 def test_unknown_marker(checkout: Path) -> None:
     """A misspelt marker is an error, not a test that runs where it should not."""
     (checkout / "tests" / "test_typo.py").write_text(

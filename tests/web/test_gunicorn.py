@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from typing import Optional
 import pytest
 
 from tests.faultserver import FaultServer
-from tests.faultserver.chat import HEAD, Leaving, chunk, finish, scenario_of, text
+from tests.faultserver.chat import HEAD, Leaving, chunk, finish, text
+from tests.faultserver.server import Peer, Request
 
 pytest.importorskip("gunicorn")
 pytestmark = [
@@ -135,15 +137,18 @@ def test_a_generator_of_ones_own(kind: str) -> None:
 @pytest.mark.parametrize("kind", WORKERS)
 def test_events_arrive_as_they_come(kind: str) -> None:
     """No event waits for the one after it on its way through the server."""
-    steps = (HEAD, chunk(text("one")), 0.4, chunk(text("two")), 0.4, chunk(finish()), b"0\r\n\r\n")
-    with FaultServer(scenario_of(*steps)) as server, gunicorn(kind, f"{server.origin}/v1") as port:
-        number_of_threads(port)  # the worker is up
-        began = time.monotonic()
-        with ask(port, "/sse") as sock:
-            read_until(sock, b"one")
-            first = time.monotonic() - began
-            read_until(sock, b"two")
-            second = time.monotonic() - began
-            assert b"agent_run_result" in read_until(sock, b"agent_run_result")
-    assert first < 0.3
-    assert 0.35 < second < 0.75
+    read = [threading.Event(), threading.Event()]
+
+    def upstream(peer: Peer, request: Request) -> None:
+        peer.send(HEAD + chunk(text("one")))
+        assert read[0].wait(20)
+        peer.send(chunk(text("two")))
+        assert read[1].wait(20)
+        peer.send(chunk(finish()) + b"0\r\n\r\n")
+
+    with FaultServer(upstream) as server, gunicorn(kind, f"{server.origin}/v1") as port, ask(port, "/sse") as sock:
+        assert b"one" in read_until(sock, b"one")
+        read[0].set()
+        assert b"two" in read_until(sock, b"two")
+        read[1].set()
+        assert b"agent_run_result" in read_until(sock, b"agent_run_result")
