@@ -17,7 +17,6 @@ import attrs
 
 from .exceptions import ContentFilterError, ModelRetry, UnexpectedModelBehavior
 from .messages import (
-    HandleResponseEvent,
     ModelRequest,
     ModelRequestPart,
     ModelResponse,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeAlias
 
+    from .messages import HandleResponseEvent
     from .response_stream import AgentStream
     from .run import AgentRunContext
 

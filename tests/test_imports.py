@@ -64,7 +64,9 @@ def test_public_names_agree() -> None:
     """``__all__``, the lazy table and the imports that type checkers see name the same things."""
     tree = ast.parse((_PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     typed = {
-        alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
         for alias in node.names
     }
     assert typed == syncagent._HOMES
@@ -110,3 +112,20 @@ def test_advice_holds(name: str) -> None:
     """An import that the advice names can be written as it stands."""
     for module, imported in re.findall(r"from (\S+) import (\w+)", syncagent._INSTEAD[name]):
         assert hasattr(importlib.import_module(module), imported)
+
+
+def test_a_program_that_streams_nothing_loads_no_stream() -> None:
+    """An agent on an HTTP model that is ready to send has loaded neither events nor streams nor prices."""
+    code = (
+        "import sys\n"
+        "from syncagent import Agent\n"
+        "from syncagent.models.openai import OpenAIModel\n"
+        "Agent(OpenAIModel('m'))\n"
+        "unwanted = ['messages._events', 'models.streamed_response', 'models._chat_stream', 'response_stream', "
+        "'streamed', 'prices', 'transport.download']\n"
+        "print([name for name in unwanted if 'syncagent.' + name in sys.modules])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_PACKAGE.parent
+    )
+    assert answer.stdout == "[]\n"
