@@ -90,7 +90,7 @@ def test_required_recordings(checkout: Path) -> None:
 
 
 def test_required_oracles(checkout: Path) -> None:
-    """With ``SYNCAGENT_REQUIRE_ORACLES=1`` a test or a module that is skipped fails, and an expected failure does not."""
+    """With ``SYNCAGENT_REQUIRE_ORACLES=1`` a skipped test or module fails, and an expected failure does not."""
     (checkout / "tests" / "test_inner.py").write_text(
         "import pytest\n\n"
         "@pytest.mark.skipif(True, reason='by a mark')\ndef test_marked():\n    pass\n\n"
