@@ -71,6 +71,30 @@ def test_a_stream_read_to_its_end_gives_its_connection_back(transport: Transport
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_what_follows_the_end_is_nobodys_answer(transport: Transport, ask: Ask, framing: str) -> None:
+    """Bytes after a streamed body's end are no piece of it, and the next request gets a connection of its own."""
+    came = [threading.Event(), threading.Event()]
+
+    def scenario(peer: Peer, request: Any) -> None:
+        number = len(server.requests) - 1
+        peer.send(HEAD + (b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n" if framing == "chunked" else LENGTH + b"a"))
+        assert came[number].wait(10)
+        peer.send((b"1\r\nb\r\n0\r\n\r\n" if framing == "chunked" else b"b") + SLIPPED_IN)
+
+    with FaultServer(scenario) as server:
+        for event in came:
+            with transport.stream(ask(server.url), Deadline(20)) as stream:
+                assert next(stream) == b"a"
+                event.set()
+                assert b"".join(stream) == b"b"
+    assert server.connections == 2
+
+
+LENGTH = b"Content-Length: 2\r\n\r\n"
+SLIPPED_IN = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"
+
+
 def endless(peer: Peer, request: Any) -> None:
     """Events for ever."""
     peer.send(HEAD + b"Connection: close\r\n\r\n")
