@@ -13,11 +13,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Optional
-from uuid import UUID
 
 __all__ = ["bytes_as_base64", "bytes_as_text", "dump_bytes", "dump_str", "isoformat", "to_jsonable"]
 
@@ -122,15 +121,21 @@ def _fields(value: Any) -> Optional[list[tuple[str, Any]]]:
     return None
 
 
-_TEXT: dict[type, Callable[[Any], str]] = {
-    dt.datetime: isoformat,
-    dt.date: dt.date.isoformat,
-    dt.time: dt.time.isoformat,
-    dt.timedelta: _duration,
-    Decimal: str,
-    UUID: str,
-    PurePath: str,
-}
+@lru_cache(maxsize=1)
+def _texts() -> dict[type, Callable[[Any], str]]:
+    """What becomes text, and how; made at the first value that is neither text, number, list nor dict."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    return {
+        dt.datetime: isoformat,
+        dt.date: dt.date.isoformat,
+        dt.time: dt.time.isoformat,
+        dt.timedelta: _duration,
+        Decimal: str,
+        UUID: str,
+        PurePath: str,
+    }
 
 
 def _convert(value: Any, encode_bytes: Callable[[bytes], str], path: str, depth: int) -> Any:
@@ -147,7 +152,7 @@ def _convert(value: Any, encode_bytes: Callable[[bytes], str], path: str, depth:
         return _object(value.items(), encode_bytes, path, depth)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return encode_bytes(bytes(value))
-    for cls, text in _TEXT.items():
+    for cls, text in _texts().items():
         if isinstance(value, cls):
             return text(value)
     fields = _fields(value)

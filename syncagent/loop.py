@@ -9,7 +9,6 @@ knows nothing of HTTP, threads, clocks and files; whoever drives it decides how 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
@@ -327,6 +326,8 @@ def _with_call_ids(response: ModelResponse) -> ModelResponse:
             seen.add(part.tool_call_id)
     else:
         return response
+    import uuid  # few responses come without ids
+
     seen.clear()
     parts = list(response.parts)
     for index, part in enumerate(parts):

@@ -25,7 +25,6 @@ from .messages import (
     UserContent,
 )
 from .result_tools import FinalResult, ResultSchema, ResultTool, ResultValidator
-from .schema.signature import positional_parameter_count, refuse_coroutine
 from .tools import ModelRequestParameters, ResultMode, RunContext, Tool, ToolDefinition
 from .usage import Usage, UsageLimits
 
@@ -330,6 +329,8 @@ def prompt_function(function: Any, what: str, dynamic: bool = False) -> PromptFu
     asked: Callable[..., str] = function
     if not callable(function):
         raise UserError(f"The {what} has to be a function that returns text; got {type(function).__name__}.")
+    from .schema.signature import positional_parameter_count, refuse_coroutine
+
     refuse_coroutine(function, what)
     return PromptFunction(asked, positional_parameter_count(asked) > 0, dynamic)
 
@@ -344,6 +345,8 @@ def history_processor(function: Any) -> Callable[[list[ModelMessage], RunContext
     asked: Callable[..., list[ModelMessage]] = function
     if not callable(function):
         raise UserError(f"A history processor is a function of messages; got {type(function).__name__}.")
+    from .schema.signature import positional_parameter_count, refuse_coroutine
+
     refuse_coroutine(function, "history processor")
     if positional_parameter_count(asked) > 1:
         return lambda messages, ctx: asked(ctx, messages)

@@ -14,8 +14,6 @@ from typing_extensions import TypedDict, TypeVar
 
 from .exceptions import UserError
 from .messages import ToolCallPart
-from .schema.json_schema import is_object_type, json_schema, type_description
-from .schema.signature import positional_parameter_count, refuse_coroutine
 from .tools import AgentDepsT, ObjectJsonSchema, ResultMode, RunContext, ToolDefinition
 
 if TYPE_CHECKING:
@@ -68,6 +66,8 @@ class ResultTool:
     __slots__ = ("_converter", "_structurer", "_type", "definition")
 
     def __init__(self, name: str, description: str, tp: Any, wrapped: bool, converter: Optional[Converter]) -> None:
+        from .schema.json_schema import json_schema
+
         self._type = _wrapper(tp) if wrapped else tp
         try:
             schema = json_schema(self._type, titles=True)
@@ -123,6 +123,9 @@ class ResultSchema:
         members = _members(result_type)
         typed = [member for member in members if member is not str]
         self.plain = not typed
+        if typed:  # an agent that wants text needs nothing of this
+            from .schema.json_schema import is_object_type
+
         self.allow_text = len(typed) < len(members)
         self.tools: dict[str, ResultTool] = {}
         for position, member in enumerate(typed, start=1):
@@ -140,6 +143,8 @@ class ResultSchema:
         """The one schema of the whole type, for the modes ``native`` and ``prompted``."""
         if isinstance(self._text, tuple):
             result_type, name, converter = self._text
+            from .schema.json_schema import is_object_type
+
             wrapped = len(_members(result_type)) > 1 or not is_object_type(result_type)
             self._text = ResultTool(name, "", result_type, wrapped, converter)
         return self._text  # type: ignore[no-any-return] # a ResultTool by now
@@ -163,6 +168,8 @@ class ResultValidator(Generic[AgentDepsT, ResultDataT]):
     def __init__(self, function: ResultValidatorFunc[AgentDepsT, ResultDataT]) -> None:
         if not callable(function):
             raise UserError(f"A result validator is a function of the data; got {type(function).__name__}.")
+        from .schema.signature import positional_parameter_count, refuse_coroutine
+
         refuse_coroutine(function, "result validator")
         self.function: Callable[..., Any] = function
         self.takes_ctx = positional_parameter_count(function) > 1
@@ -208,6 +215,8 @@ def _type_name(tp: Any) -> str:
 
 
 def _tool_description(tp: Any, wrapped: bool, description: Optional[str], is_member: bool) -> str:
+    from .schema.json_schema import type_description
+
     documented = None if wrapped else type_description(tp)
     if documented:
         return f"{description}. {documented}" if description else documented
@@ -220,5 +229,7 @@ def _wrapper(tp: Any) -> Any:
     try:
         return TypedDict("Wrapped", {_WRAPPED: tp})  # type: ignore[operator] # made at run time
     except TypeError:  # 3.9 looks at what it is given, and its words help nobody
+        from .schema.json_schema import json_schema
+
         json_schema(tp)
         raise

@@ -11,7 +11,6 @@ from typing_extensions import Concatenate, ParamSpec, TypeVar
 
 from .deadline import Deadline
 from .exceptions import UserError
-from .schema.signature import FunctionSchema, function_schema, refuse_coroutine
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from .messages import ModelMessage, UserContent
     from .models.base import Model
+    from .schema.signature import FunctionSchema
     from .transport.retry import RetryPolicy
 
 __all__ = [
@@ -176,6 +176,9 @@ class Tool(Generic[AgentDepsT]):
     ) -> None:
         if not callable(function):
             raise UserError(f"A tool is a function; got {type(function).__name__}.")
+        # Imported here, so that an agent without tools does not pay for reading functions.
+        from .schema.signature import function_schema, refuse_coroutine
+
         refuse_coroutine(function, "tool")
         if prepare is not None:
             refuse_coroutine(prepare, "prepare function")
@@ -224,6 +227,8 @@ class Tool(Generic[AgentDepsT]):
         if self.max_retries is None:
             object.__setattr__(tool, "max_retries", max_retries)
         if converter is not None:
+            from .schema.signature import function_schema
+
             schema = function_schema(
                 self.function,
                 context_type=RunContext,
