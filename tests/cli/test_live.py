@@ -15,7 +15,7 @@ import pytest
 
 AGENTS = """
 import sys, time
-from syncagent import Agent, ModelRetry
+from syncagent import Agent, ModelRetry, UserError
 from syncagent.messages import ModelResponse, TextPart
 from syncagent.models.function import DeltaToolCall, FunctionModel
 
@@ -59,6 +59,12 @@ def only_right(data: str) -> str:
     if data == "wrong":
         raise ModelRetry("Not that.")
     return data
+
+broken = Agent(FunctionModel(stream_function=lambda messages, info: iter(["", "once"])))
+
+@broken.result_validator
+def refuse(data: str) -> str:
+    raise UserError("The order book is not there.")
 """
 
 
@@ -133,6 +139,13 @@ def test_a_model_that_cannot_stream(folder: Path) -> None:
     """A model without streams answers at once, and ``--no-stream`` asks any model for that."""
     assert Terminal(folder, "--agent", "live_agents:whole").finish() == (0, "At once.\n", "")
     assert Terminal(folder, "--agent", "live_agents:whole", "--no-stream").finish() == (0, "At once.\n", "")
+
+
+def test_a_mistake_in_the_middle(folder: Path) -> None:
+    """A mistake of the program that shows after the first words ends the run, which is not begun a second time."""
+    code, shown, complaints = Terminal(folder, "--agent", "live_agents:broken").finish()
+    assert (code, shown) == (2, "once\n")
+    assert "The order book is not there." in complaints
 
 
 def test_a_result_that_a_validator_changed(folder: Path) -> None:
