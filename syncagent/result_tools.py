@@ -123,12 +123,11 @@ class ResultSchema:
         members = _members(result_type)
         typed = [member for member in members if member is not str]
         self.plain = not typed
-        if typed:  # an agent that wants text needs nothing of this
-            from .schema.json_schema import is_object_type
-
         self.allow_text = len(typed) < len(members)
         self.tools: dict[str, ResultTool] = {}
         for position, member in enumerate(typed, start=1):
+            from .schema.json_schema import is_object_type  # an agent that wants text needs nothing of this
+
             tool_name = name if len(typed) == 1 else f"{name}_{_type_name(member)}"
             while tool_name in self.tools:
                 tool_name = f"{tool_name}_{position}"
