@@ -23,6 +23,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models.names import KnownModelName, infer_model
 from syncagent.models.wire import CountingWire, ModelCall
@@ -31,7 +32,7 @@ from syncagent.tools import ModelRequestParameters, ToolDefinition
 
 HEAD = (
     *("Prefix", "Such as", "Class", "Typed results", "Tools forced"),
-    *("Images", "Sound", "Documents", "Thinking back", "Counts"),
+    *("Images", "Sound", "Video", "Documents", "Thinking back", "Counts"),
 )
 PAGE = Path(__file__).resolve().parent / "providers" / "index.md"
 MARK = "<!-- table: features -->"
@@ -42,6 +43,7 @@ _TOOL = ToolDefinition("tool", "A tool.", _SCHEMA)
 _KINDS = {
     "Images": (ImageUrl("https://x.example/a.png"), BinaryContent(b"a", "image/png")),
     "Sound": (AudioUrl("https://x.example/a.mp3"), BinaryContent(b"a", "audio/mpeg")),
+    "Video": (VideoUrl("https://x.example/a.mp4"), BinaryContent(b"a", "video/mp4")),
     "Documents": (DocumentUrl("https://x.example/a.pdf"), BinaryContent(b"a", "application/pdf")),
 }
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ModelResponse,
         ThinkingPart,
         ToolReturn,
+        VideoUrl,
     )
     from .providers.registry import register_provider
     from .schema.structure import make_converter
@@ -79,6 +80,7 @@ __all__ = [
     "UsageLimits",
     "UserError",
     "UserPromptNode",
+    "VideoUrl",
     "__version__",
     "capture_run_messages",
     "make_converter",
@@ -113,6 +115,7 @@ _HOMES = {
     "ModelResponse": "messages",
     "ThinkingPart": "messages",
     "ToolReturn": "messages",
+    "VideoUrl": "messages",
     "register_provider": "providers.registry",
     "make_converter": "schema.structure",
     "ModelSettings": "settings",

@@ -12,7 +12,7 @@ from typing_extensions import Concatenate, TypeVar
 
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
-from .messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, ModelMessage, UserContent
+from .messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, ModelMessage, UserContent, VideoUrl
 from .plan import EndStrategy, PromptFunction, RunPlan, history_processor, prompt_function
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
 from .settings import ModelSettings, check_settings, merge_model_settings
@@ -65,7 +65,7 @@ class Override:
 
 NO_OVERRIDE = Override()
 _DEFAULT_LIMITS = UsageLimits()
-_CONTENT = (str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent, CachePoint)
+_CONTENT = (str, ImageUrl, AudioUrl, VideoUrl, DocumentUrl, BinaryContent, CachePoint)
 
 overrides: ContextVar[dict[int, Override]] = ContextVar("syncagentoverrides", default={})  # noqa: B039 -- never changed in place
 
@@ -439,8 +439,8 @@ def _check_options(options: RunOptions) -> None:
         for index, item in enumerate(prompt):
             if not isinstance(item, _CONTENT):
                 raise UserError(
-                    f"user_prompt[{index}] is neither text nor ImageUrl, AudioUrl, DocumentUrl or BinaryContent "
-                    f"but {type(item).__name__}."
+                    f"user_prompt[{index}] is neither text nor ImageUrl, AudioUrl, VideoUrl, DocumentUrl or "
+                    f"BinaryContent but {type(item).__name__}."
                 )
     if options.model_settings is not None:
         check_settings(options.model_settings)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ..exceptions import UserError
-from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, UserContent
+from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, UserContent, VideoUrl
 from ._parts import (
     FinishReason,
     ModelMessage,
@@ -87,6 +87,7 @@ __all__ = [
     "ToolReturnPart",
     "UserContent",
     "UserPromptPart",
+    "VideoUrl",
     "check_history",
 ]
 

@@ -1,4 +1,4 @@
-"""What a user can say beside text: images, sounds, documents, and where a cached prompt ends."""
+"""What a user can say beside text: images, sounds, videos, documents, and where a cached prompt ends."""
 
 import mimetypes
 import os
@@ -6,7 +6,7 @@ from typing import Any, Literal, Optional, Union
 
 import attrs  # annotations are real objects here: converters read them from another module
 
-__all__ = ["AudioUrl", "BinaryContent", "CachePoint", "DocumentUrl", "ImageUrl", "UserContent"]
+__all__ = ["AudioUrl", "BinaryContent", "CachePoint", "DocumentUrl", "ImageUrl", "UserContent", "VideoUrl"]
 
 
 @attrs.define
@@ -50,6 +50,26 @@ class AudioUrl:
 
 
 @attrs.define
+class VideoUrl:
+    """
+    The address of a video: mp4, mov, webm, mkv, flv, mpeg, mpg, wmv or 3gp, or one of YouTube's.
+
+    Args:
+        url: the address.
+        force_download: whether the bytes are sent, fetched here, also where the provider would fetch them itself.
+    """
+
+    url: str
+    kind: Literal["video-url"] = "video-url"
+    force_download: bool = attrs.field(default=False, kw_only=True, repr=False)
+
+    @property
+    def media_type(self) -> str:
+        """The media type by the suffix of the address; ``video/mp4`` for YouTube's, which have none."""
+        return "video/mp4" if _is_youtube(self.url) else _by_suffix(self.url, _VIDEOS, "video")
+
+
+@attrs.define
 class DocumentUrl:
     """
     The address of a document such as a PDF.
@@ -80,7 +100,7 @@ class DocumentUrl:
 @attrs.define
 class BinaryContent:
     """
-    The bytes of an image, a sound or a document.
+    The bytes of an image, a sound, a video or a document.
 
     Args:
         data: the bytes.
@@ -141,6 +161,11 @@ class BinaryContent:
         return self.media_type.startswith("image/")
 
     @property
+    def is_video(self) -> bool:
+        """Whether it is a video."""
+        return self.media_type.startswith("video/")
+
+    @property
     def is_document(self) -> bool:
         """Whether it is a document of a known kind."""
         return self.media_type in _DOCUMENTS
@@ -148,8 +173,8 @@ class BinaryContent:
     @property
     def format(self) -> str:
         """The format's short name, such as ``png``."""
-        if self.is_image or self.is_audio:
-            for table in (_IMAGES, _AUDIO):
+        if self.is_image or self.is_audio or self.is_video:
+            for table in (_IMAGES, _AUDIO, _VIDEOS):
                 for suffix, media_type in table.items():
                     if media_type == self.media_type and suffix != "jpg":
                         return suffix
@@ -188,6 +213,18 @@ _IMAGES = {
     "webp": "image/webp",
 }
 _AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_VIDEOS = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "flv": "video/x-flv",
+    "mpeg": "video/mpeg",
+    "mpg": "video/mpeg",
+    "wmv": "video/x-ms-wmv",
+    "3gp": "video/3gpp",
+}
+_YOUTUBE = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"})
 _DOCUMENTS = {
     "application/pdf": "pdf",
     "text/plain": "txt",
@@ -205,6 +242,12 @@ def _suffix(url: str) -> str:
     return url.split("?")[0].split("#")[0].rpartition(".")[2].lower()
 
 
+def _is_youtube(url: str) -> bool:
+    host, _, path = url.partition("://")[2].partition("/")
+    host = host.lower()
+    return (host == "youtu.be" and path != "") or (host in _YOUTUBE and path.partition("?")[0] == "watch")
+
+
 def _by_suffix(url: str, table: dict[str, str], what: str) -> str:
     try:
         return table[_suffix(url)]
@@ -215,7 +258,7 @@ def _by_suffix(url: str, table: dict[str, str], what: str) -> str:
 def _by_name(name: str) -> Optional[str]:
     """The media type of a file or address; what the machine's own tables say comes last, for they differ."""
     suffix = _suffix(name)
-    known = _IMAGES.get(suffix) or _AUDIO.get(suffix)
+    known = _IMAGES.get(suffix) or _AUDIO.get(suffix) or _VIDEOS.get(suffix)
     for media_type, document_suffix in _DOCUMENTS.items():
         known = media_type if document_suffix == suffix else known
     if known is not None:
@@ -231,5 +274,5 @@ def _document_format(media_type: str) -> str:
         raise ValueError(f"Unknown media type: {media_type}") from None
 
 
-UserContent = Union[str, ImageUrl, AudioUrl, DocumentUrl, BinaryContent, CachePoint]
+UserContent = Union[str, ImageUrl, AudioUrl, VideoUrl, DocumentUrl, BinaryContent, CachePoint]
 """One item of what a user says."""

@@ -22,7 +22,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from ..jsonable import bytes_as_base64, dump_bytes, isoformat, to_jsonable
 from ..usage import Usage
-from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl
+from ._content import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, VideoUrl
 from ._parts import (
     FinishReason,
     ModelMessage,
@@ -51,6 +51,7 @@ _RESPONSE_PARTS = {"text": TextPart, "thinking": ThinkingPart, "tool-call": Tool
 _CONTENT = {
     "image-url": ImageUrl,
     "audio-url": AudioUrl,
+    "video-url": VideoUrl,
     "document-url": DocumentUrl,
     "binary": BinaryContent,
     "cache-point": CachePoint,
@@ -61,6 +62,7 @@ _MESSAGES = {"request": ModelRequest, "response": ModelResponse}
 _ADDED: dict[type, tuple[str, ...]] = {
     ImageUrl: ("force_download",),
     AudioUrl: ("force_download",),
+    VideoUrl: ("force_download",),
     DocumentUrl: ("force_download",),
     ToolReturnPart: ("metadata",),
     ThinkingPart: ("id", "signature", "provider_name"),
@@ -181,6 +183,7 @@ def _loader() -> Converter:
     hooks: dict[type, dict[str, Any]] = {
         ImageUrl: media,
         AudioUrl: media,
+        VideoUrl: media,
         DocumentUrl: media,
         UserPromptPart: {"content": lambda value, _: _user_content(value, converter)},
         ToolReturnPart: {"content": _as_it_is, "metadata": _as_it_is},

@@ -27,6 +27,7 @@ from ..messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from ._anthropic_answer import CALLER, CITATIONS
 from ._requests import return_text
@@ -406,6 +407,10 @@ def _sound(item: AudioUrl) -> str:
     raise UserError("Anthropic takes no sound; got AudioUrl. Turn it into words and pass them as text.")
 
 
+def _video(item: VideoUrl) -> str:
+    raise UserError("Anthropic takes no video; got VideoUrl. Pass pictures of it as images, and its words as text.")
+
+
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
 _USER_CONTENT: dict[type, Callable[[Any], Optional[str]]] = {
@@ -414,4 +419,5 @@ _USER_CONTENT: dict[type, Callable[[Any], Optional[str]]] = {
     BinaryContent: _binary,
     DocumentUrl: _document,
     AudioUrl: _sound,
+    VideoUrl: _video,
 }

@@ -8,7 +8,7 @@ from json.encoder import encode_basestring as quote
 from typing import Any, Union
 
 from ..exceptions import UserError
-from ..messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl
+from ..messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, VideoUrl
 from ._tables import by_base
 
 __all__ = ["media_block", "text_block"]
@@ -24,7 +24,7 @@ def media_block(item: Any, next_document: Callable[[], int]) -> str:
     The block of what a user says beside text.
 
     Args:
-        item: an image, a sound, a document, or bytes of one of them or of a video.
+        item: an image, a sound, a video, a document, or bytes of one of them.
         next_document: gives the number of a document's name.
 
     Raises:
@@ -39,7 +39,7 @@ def _binary(item: BinaryContent, next_document: Callable[[], int]) -> str:
     return _block(item.media_type, f'{{"bytes":"{data}"}}', next_document)
 
 
-def _address(item: Union[ImageUrl, AudioUrl, DocumentUrl], next_document: Callable[[], int]) -> str:
+def _address(item: Union[ImageUrl, AudioUrl, VideoUrl, DocumentUrl], next_document: Callable[[], int]) -> str:
     url = item.url
     if url.startswith("s3://"):
         try:
@@ -66,6 +66,7 @@ _MEDIA: dict[type, Callable[[Any, Callable[[], int]], str]] = {
     BinaryContent: _binary,
     ImageUrl: _address,
     AudioUrl: _address,
+    VideoUrl: _address,
     DocumentUrl: _address,
 }
 

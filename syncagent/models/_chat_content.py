@@ -8,7 +8,7 @@ from json.encoder import encode_basestring as quote
 from typing import TYPE_CHECKING, Any, Union
 
 from ..exceptions import UserError
-from ..messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl
+from ..messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, VideoUrl
 from ._tables import by_base
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ def _binary(item: BinaryContent, call: ModelCall) -> str:
         if quirks.get("plain_audio"):
             return f'{{"type":"input_audio","input_audio":"{data}"}}'
         return f'{{"type":"input_audio","input_audio":{{"data":"{data}","format":"{_SOUNDS[kind]}"}}}}'
-    if kind.startswith(("audio/", "video/")):
+    if kind.startswith("video/"):
+        if quirks.get("video_url"):
+            return f'{{"type":"video_url","video_url":{{"url":{address}}}}}'
+        return _no_video(f"BinaryContent of the type {kind!r}")
+    if kind.startswith("audio/"):
         raise UserError(f"This API takes sound as wav or mp3; got BinaryContent of the type {kind!r}.")
     if quirks.get("document_url"):
         return f'{{"type":"document_url","document_url":{address}}}'
@@ -78,6 +82,21 @@ def _audio(item: AudioUrl, call: ModelCall) -> str:
     return '{"type":"input_audio","input_audio":' + quote(item.url) + "}"
 
 
+def _video(item: VideoUrl, call: ModelCall) -> str:
+    if call.quirks.get("video_url"):
+        return '{"type":"video_url","video_url":{"url":' + quote(item.url) + "}}"
+    if call.quirks.get("images_only"):
+        _refuse(type(item).__name__)
+    return _no_video(type(item).__name__)
+
+
+def _no_video(what: str) -> str:
+    raise UserError(
+        f"This API takes no video; got {what}. Pass pictures of it as images, or ask a model that takes video: "
+        "GeminiModel does."
+    )
+
+
 def _address(item: Union[AudioUrl, DocumentUrl], call: ModelCall) -> str:
     if call.quirks.get("images_only"):
         _refuse(type(item).__name__)
@@ -96,5 +115,6 @@ _USER_CONTENT: dict[type, Callable[[Any, ModelCall], str]] = {
     ImageUrl: _image,
     BinaryContent: _binary,
     AudioUrl: _audio,
+    VideoUrl: _video,
     DocumentUrl: _document,
 }

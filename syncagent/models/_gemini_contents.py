@@ -23,6 +23,7 @@ from ..messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from ._gemini_answer import BESIDE
 from ._tables import by_base
@@ -194,7 +195,7 @@ def _binary(item: BinaryContent, said: _Said) -> None:
     said.parts.append({"inlineData": {"mimeType": item.media_type, "data": data}})
 
 
-def _address(item: Union[ImageUrl, AudioUrl, DocumentUrl], said: _Said) -> None:
+def _address(item: Union[ImageUrl, AudioUrl, VideoUrl, DocumentUrl], said: _Said) -> None:
     """Whatever the address, Google fetches it; the type is said where its suffix tells it."""
     if item.url[:5].lower() == "data:":
         raise UserError(
@@ -204,7 +205,7 @@ def _address(item: Union[ImageUrl, AudioUrl, DocumentUrl], said: _Said) -> None:
     try:
         file["mimeType"] = item.media_type
     except (ValueError, RuntimeError):
-        pass  # addresses of the Files API and of YouTube have no suffix, and need none
+        pass  # addresses of the Files API have no suffix, and need none
     said.parts.append({"fileData": file})
 
 
@@ -217,6 +218,7 @@ _USER_CONTENT: dict[type, Callable[[Any, _Said], None]] = {
     ImageUrl: _address,
     BinaryContent: _binary,
     AudioUrl: _address,
+    VideoUrl: _address,
     DocumentUrl: _address,
     CachePoint: _cache_point,
 }

@@ -16,6 +16,7 @@ from ..messages import (
     ModelRequest,
     ModelRequestPart,
     UserPromptPart,
+    VideoUrl,
 )
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ __all__ = ["inlined"]
 _ACCEPT = {
     "image-url": ("image/*",),
     "audio-url": ("audio/*", "application/ogg"),
+    "video-url": ("video/*",),
     "document-url": ("application/*", "text/*"),
 }
 _MOST_KEPT = 64 * 2**20
-_URLS = (ImageUrl, AudioUrl, DocumentUrl)
-_Url = Union[ImageUrl, AudioUrl, DocumentUrl]
+_URLS = (ImageUrl, AudioUrl, VideoUrl, DocumentUrl)
+_Url = Union[ImageUrl, AudioUrl, VideoUrl, DocumentUrl]
 
 
 def inlined(

@@ -26,6 +26,7 @@ from ..messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from ._requests import return_text
 from ._responses_answer import CUSTOM_CALL
@@ -316,10 +317,18 @@ def _sound(item: AudioUrl) -> str:
     )
 
 
+def _video(item: VideoUrl) -> str:
+    raise UserError(
+        "The Responses API takes no video; got VideoUrl. Pass pictures of it as images, or ask a model that takes "
+        "video: GeminiModel does."
+    )
+
+
 _USER_CONTENT: dict[type, Callable[[Any], str]] = {
     str: _said,
     ImageUrl: _image,
     BinaryContent: _binary,
     AudioUrl: _sound,
+    VideoUrl: _video,
     DocumentUrl: _document,
 }

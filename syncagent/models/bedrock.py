@@ -350,7 +350,7 @@ class BedrockWire(ProviderWire):
 
     __slots__ = ()
 
-    inline = frozenset({"image-url", "audio-url", "document-url"})
+    inline = frozenset({"image-url", "audio-url", "video-url", "document-url"})
     encode = staticmethod(encode)
     read = staticmethod(decode)
     read_stream = staticmethod(decode_stream)

@@ -64,6 +64,7 @@ QUIRKS: dict[str, str] = {
     "thinking_piece": "True where thinking goes back as the first piece of the content",
     "top_k": "True where the API takes top_k",
     "unsendable": "names of settings that the model refuses",
+    "video_url": "True where videos go as video_url, by their address or with their data in it",
 }
 """What a server may do differently, by name; the value is the row's."""
 

@@ -29,6 +29,7 @@ from ..messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from ..providers.base import Provider
 from ..settings import ModelSettings
@@ -248,7 +249,7 @@ def _binary(item: BinaryContent) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:{item.media_type};base64,{data}"}}
 
 
-def _refused(item: Union[AudioUrl, DocumentUrl, BinaryContent]) -> dict[str, Any]:
+def _refused(item: Union[AudioUrl, VideoUrl, DocumentUrl, BinaryContent]) -> dict[str, Any]:
     kind = f" of the type {item.media_type!r}" if isinstance(item, BinaryContent) else ""
     raise UserError(
         f"This API takes text and images; got {type(item).__name__}{kind}. Pass a document's text, "
@@ -261,6 +262,7 @@ _USER_CONTENT: dict[type, Callable[[Any], dict[str, Any]]] = {
     ImageUrl: _image,
     BinaryContent: _binary,
     AudioUrl: _refused,
+    VideoUrl: _refused,
     DocumentUrl: _refused,
 }
 

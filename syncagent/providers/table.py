@@ -84,13 +84,14 @@ ROWS: dict[str, ProviderRow] = {
             quirks={"images_only": True},
         ),
         # https://openrouter.ai/docs/use-cases/reasoning-tokens: reasoning_details have to come back as they were.
+        # https://openrouter.ai/docs/guides/overview/multimodal/videos: video_url, an address or a data: address.
         ProviderRow(
             "openrouter",
             "OpenRouter",
             base_url="https://openrouter.ai/api/v1",
             base_url_variable="OPENROUTER_BASE_URL",
             key_variable="OPENROUTER_API_KEY",
-            quirks={"keep": ("reasoning_details",), "top_k": True},
+            quirks={"keep": ("reasoning_details",), "top_k": True, "video_url": True},
         ),
         # https://ai.google.dev/api: the Gemini API. GOOGLE_API_KEY is its key variable too.
         ProviderRow(

@@ -275,15 +275,15 @@ def test_current_folder_is_searched_once(folder: Path, capsys: pytest.CaptureFix
 def test_media(capsys: pytest.CaptureFixture[str]) -> None:
     """Media in a conversation are named, not printed."""
     from syncagent.cli.transcript import transcript
-    from syncagent.messages import BinaryContent, ImageUrl, ModelRequest, ModelResponse, OpaquePart, UserPromptPart
+    from syncagent.messages import BinaryContent, ModelRequest, ModelResponse, OpaquePart, UserPromptPart, VideoUrl
     from syncagent.usage import Usage
 
-    content: list[Any] = ["What is this?", BinaryContent(b"x" * 1234, "image/png"), ImageUrl("https://host/cat.png")]
+    content: list[Any] = ["What is this?", BinaryContent(b"x" * 1234, "image/png"), VideoUrl("https://host/cat.mp4")]
     messages = [ModelRequest([UserPromptPart(content)]), ModelResponse([OpaquePart("openai", {"secret": 1})])]
     assert transcript(messages, Usage(requests=1)).splitlines() == [
         "user    What is this?",
         "        <image/png, 1,234 bytes>",
-        "        <https://host/cat.png>",
+        "        <https://host/cat.mp4>",
         "opaque  ",
         "[1 request]",
     ]

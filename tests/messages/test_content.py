@@ -1,4 +1,4 @@
-"""Images, sounds and documents: their media types, and reading them from files."""
+"""Images, sounds, videos and documents: their media types, and reading them from files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncagent.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl
+from syncagent.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, VideoUrl
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 
@@ -23,6 +23,19 @@ _OFFICE = "application/vnd.openxmlformats-officedocument."
         (ImageUrl("a.webp"), "image/webp"),
         (AudioUrl("a.mp3"), "audio/mpeg"),
         (AudioUrl("a.wav?x"), "audio/wav"),
+        (VideoUrl("http://x/a.MP4?b=c.mov"), "video/mp4"),
+        (VideoUrl("s3://x/a.mov"), "video/quicktime"),
+        (VideoUrl("a.webm"), "video/webm"),
+        (VideoUrl("a.mkv"), "video/x-matroska"),
+        (VideoUrl("a.flv"), "video/x-flv"),
+        (VideoUrl("a.mpeg"), "video/mpeg"),
+        (VideoUrl("a.mpg"), "video/mpeg"),
+        (VideoUrl("a.wmv"), "video/x-ms-wmv"),
+        (VideoUrl("a.3gp"), "video/3gpp"),
+        (VideoUrl("https://youtu.be/abc?t=3"), "video/mp4"),
+        (VideoUrl("https://WWW.YouTube.com/watch?v=abc"), "video/mp4"),
+        (VideoUrl("https://m.youtube.com/watch?v=abc.mov"), "video/mp4"),
+        (VideoUrl("http://youtube.com/watch?v=abc"), "video/mp4"),
         (DocumentUrl("http://x/a.pdf#page=2"), "application/pdf"),
         (DocumentUrl("a.md"), "text/markdown"),
         (DocumentUrl("a.csv?v=1.0"), "text/csv"),
@@ -41,6 +54,12 @@ def test_media_type_by_suffix(url: Any, media_type: str) -> None:
         (ImageUrl("http://x/a.bmp"), ValueError, "Unknown image file extension: http://x/a.bmp"),
         (ImageUrl("a.mp3"), ValueError, "Unknown image file extension: a.mp3"),
         (AudioUrl("a"), ValueError, "Unknown audio file extension: a"),
+        (VideoUrl("http://x/a.gif"), ValueError, "Unknown video file extension: http://x/a.gif"),
+        (VideoUrl("https://youtu.be/"), ValueError, "Unknown video file extension: https://youtu.be/"),
+        (VideoUrl("https://youtube.com/feed"), ValueError, "Unknown video file extension: https://youtube.com/feed"),
+        (VideoUrl("https://h/youtu.be/a"), ValueError, "Unknown video file extension: https://h/youtu.be/a"),
+        (VideoUrl("https://notyoutu.be/a"), ValueError, "Unknown video file extension: https://notyoutu.be/a"),
+        (VideoUrl("http://[x/a"), ValueError, "Unknown video file extension: http://[x/a"),
         (DocumentUrl("http://x/a.nothing"), RuntimeError, "Unknown document file extension: http://x/a.nothing"),
         (DocumentUrl("a.csv.gz"), RuntimeError, "Unknown document file extension: a.csv.gz"),
     ],
@@ -59,6 +78,14 @@ _FORMATS = {
     "image/webp": "webp",
     "audio/mpeg": "mp3",
     "audio/wav": "wav",
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
+    "video/x-flv": "flv",
+    "video/mpeg": "mpeg",
+    "video/x-ms-wmv": "wmv",
+    "video/3gpp": "3gp",
     "text/csv": "csv",
     "application/msword": "doc",
     f"{_OFFICE}wordprocessingml.document": "docx",
@@ -73,17 +100,18 @@ _FORMATS = {
 
 @pytest.mark.parametrize(("media_type", "name"), _FORMATS.items())
 def test_formats(media_type: str, name: str) -> None:
-    """Every known media type has its short name, and is one of image, sound and document."""
+    """Every known media type has its short name, and is one of image, sound, video and document."""
     content = BinaryContent(b"", media_type)
     assert content.format == name
-    assert [content.is_image, content.is_audio, content.is_document].count(True) == 1
+    assert [content.is_image, content.is_audio, content.is_video, content.is_document].count(True) == 1
     assert content.is_image == media_type.startswith("image/")
     assert content.is_audio == media_type.startswith("audio/")
+    assert content.is_video == media_type.startswith("video/")
     if content.is_document:
         assert DocumentUrl(f"http://x/a.{name}").format == name
 
 
-@pytest.mark.parametrize("media_type", ["image/tiff", "application/zip", ""])
+@pytest.mark.parametrize("media_type", ["image/tiff", "video/ogg", "application/zip", ""])
 def test_unknown_media_type(media_type: str) -> None:
     """A media type without a short name is a ValueError that names it."""
     content = BinaryContent(b"", media_type)

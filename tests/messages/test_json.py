@@ -31,6 +31,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.usage import Usage
 
@@ -286,6 +287,7 @@ _CONTENT = st.one_of(
     _TEXT,
     st.builds(ImageUrl, _TEXT),
     st.builds(AudioUrl, _TEXT),
+    st.builds(VideoUrl, _TEXT, force_download=st.booleans()),
     st.builds(DocumentUrl, _TEXT),
     st.builds(BinaryContent, st.binary(max_size=8), _TEXT),
 )

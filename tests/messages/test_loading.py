@@ -135,8 +135,8 @@ def _response(*parts: Any, **fields: Any) -> list[Any]:
     [
         (_request({"part_kind": "video"}), "messages[0].parts[0]: unknown part_kind 'video' in a request; expected"),
         (_request({"part_kind": "text", "content": "x"}), "parts[0]: unknown part_kind 'text' in a request"),
-        (_request({"part_kind": "user-prompt", "content": ["a", {"kind": "video-url", "url": "x"}]}),
-         "messages[0].parts[0].content[1]: unknown kind 'video-url' of user content"),
+        (_request({"part_kind": "user-prompt", "content": ["a", {"kind": "smell-url", "url": "x"}]}),
+         "messages[0].parts[0].content[1]: unknown kind 'smell-url' of user content"),
         (_request({"part_kind": "user-prompt", "content": [3]}),
          "messages[0].parts[0].content[0]: user content is an object with 'kind'; got int"),
         (_request({"part_kind": "user-prompt", "content": {"a": 1}}), "parts[0].content: expected a list, got dict"),

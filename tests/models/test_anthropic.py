@@ -28,6 +28,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models.anthropic import AnthropicModelSettings, AnthropicWire, encode, encode_count
 from syncagent.models.profiles import ModelProfile
@@ -230,6 +231,7 @@ def test_media() -> None:
     ("item", "words"),
     [
         (AudioUrl("https://x/a.mp3"), "takes no sound"),
+        (VideoUrl("https://x/a.mp4"), "takes no video; got VideoUrl. Pass pictures of it"),
         (BinaryContent(b"a", "audio/wav"), "Turn a document into PDF or text, and sound into its words"),
         (BinaryContent(b"a", "application/msword"), "Turn a document into PDF or text"),
         (BinaryContent(b"a", "image/bmp"), "Convert the image"),

@@ -29,6 +29,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models.bedrock import (
     BedrockConverseModel,
@@ -322,6 +323,11 @@ def test_thinking_of_another_vendor(before: Optional[str], now: str, kept: bool)
         (ImageUrl("data:image/gif;base64,YQ=="), {"image": {"format": "gif", "source": {"bytes": "YQ=="}}}),
         (ImageUrl("s3://b/a.webp"), {"image": {"format": "webp", "source": {"s3Location": {"uri": "s3://b/a.webp"}}}}),
         (AudioUrl("s3://b/a.wav"), {"audio": {"format": "wav", "source": {"s3Location": {"uri": "s3://b/a.wav"}}}}),
+        (VideoUrl("s3://b/a.mov"), {"video": {"format": "mov", "source": {"s3Location": {"uri": "s3://b/a.mov"}}}}),
+        (
+            VideoUrl("s3://b/a.3gp"),
+            {"video": {"format": "three_gp", "source": {"s3Location": {"uri": "s3://b/a.3gp"}}}},
+        ),
         (
             DocumentUrl("s3://b/a.pdf"),
             {"document": {"name": "Document 1", "format": "pdf", "source": {"s3Location": {"uri": "s3://b/a.pdf"}}}},
@@ -350,6 +356,7 @@ def test_documents_have_names() -> None:
         (ImageUrl("https://h/a.png"), "Bedrock fetches files in S3 only (s3://bucket/key); got ImageUrl with another"),
         (ImageUrl("data:image/png,a"), "A data address in ImageUrl has the form"),
         (ImageUrl("s3://b/a"), "Bedrock wants to know the format of a file in S3, and the address of the ImageUrl"),
+        (VideoUrl("s3://b/a"), "Bedrock wants to know the format of a file in S3, and the address of the VideoUrl"),
         (DocumentUrl("s3://b/a"), "Bedrock wants to know the format of a file in S3, and the address of the Docum"),
     ],
 )
@@ -362,7 +369,7 @@ def test_refused_media(item: Any, words: str) -> None:
 
 def test_addresses_are_fetched() -> None:
     """Addresses of all kinds are to be replaced by their bytes before they come here."""
-    assert BedrockWire.inline == {"image-url", "audio-url", "document-url"}
+    assert BedrockWire.inline == {"image-url", "audio-url", "video-url", "document-url"}
 
 
 # --- caches ----------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models.chat import encode
 from syncagent.models.profiles import ModelProfile
@@ -252,11 +253,17 @@ def test_addresses_of_other_media(item: Any) -> None:
         _said(UserPromptPart([item]))
 
 
-@pytest.mark.parametrize("kind", ["audio/ogg", "video/mp4"])
-def test_other_sounds(kind: str) -> None:
-    """Sound that is neither wav nor mp3, and moving pictures, are refused by their type."""
-    with pytest.raises(UserError, match=f"takes sound as wav or mp3; got BinaryContent of the type '{kind}'"):
-        _said(UserPromptPart([BinaryContent(b"x", kind)]))
+def test_other_sounds() -> None:
+    """Sound that is neither wav nor mp3 is refused by its type."""
+    with pytest.raises(UserError, match="takes sound as wav or mp3; got BinaryContent of the type 'audio/ogg'"):
+        _said(UserPromptPart([BinaryContent(b"x", "audio/ogg")]))
+
+
+@pytest.mark.parametrize("item", [VideoUrl("http://x/a.mp4"), BinaryContent(b"x", "video/mp4")])
+def test_videos(item: Any) -> None:
+    """A video is refused where the API has no place for one; the error says what to do."""
+    with pytest.raises(UserError, match=rf"takes no video; got {type(item).__name__}.*Pass pictures of it as images"):
+        _said(UserPromptPart([item]))
 
 
 # --- responses that go back ------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models import profiles
 from syncagent.models.base import StreamedResponse
@@ -156,6 +157,14 @@ def test_document_url() -> None:
     ]
 
 
+def test_video_url() -> None:
+    """Videos go by their address, or with their data in one."""
+    assert _pieces(VideoUrl("https://youtu.be/a"), BinaryContent(b"a", "video/mp4"), video_url=True) == [
+        {"type": "video_url", "video_url": {"url": "https://youtu.be/a"}},
+        {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,YQ=="}},
+    ]
+
+
 def test_plain_audio() -> None:
     """Sound goes as its data alone, or by its address."""
     assert _pieces(BinaryContent(b"a", "audio/wav"), AudioUrl("https://x/a.mp3"), plain_audio=True) == [
@@ -170,6 +179,8 @@ def test_plain_audio() -> None:
         (BinaryContent(b"a", "audio/wav"), "BinaryContent of the type 'audio/wav'"),
         (BinaryContent(b"a", "application/pdf"), "BinaryContent of the type 'application/pdf'"),
         (DocumentUrl("https://x/a.pdf"), "DocumentUrl"),
+        (VideoUrl("https://x/a.mp4"), "VideoUrl"),
+        (BinaryContent(b"a", "video/mp4"), "BinaryContent of the type 'video/mp4'"),
         (AudioUrl("https://x/a.mp3"), "AudioUrl"),
     ],
 )

@@ -28,6 +28,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models import ModelRequestParameters
 from syncagent.models.base import StreamedResponse
@@ -209,11 +210,12 @@ def test_history() -> None:
         BinaryContent(b"a", "audio/wav"),
         BinaryContent(b"a", "application/pdf"),
         AudioUrl("https://x/a.mp3"),
+        VideoUrl("https://x/a.mp4"),
         DocumentUrl("https://x/a.pdf"),
     ],
 )
 def test_other_content(item: Any) -> None:
-    """Sound and documents are refused, with words that say what to do."""
+    """Sound, video and documents are refused, with words that say what to do."""
     with pytest.raises(UserError, match=rf"^This API takes text and images; got {type(item).__name__}.*documents"):
         _body([ModelRequest([UserPromptPart([item])])])
 

@@ -29,6 +29,7 @@ from syncagent.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models.gemini import GeminiWire, encode, encode_count
 from syncagent.models.profiles import ModelProfile
@@ -208,6 +209,9 @@ def test_media() -> None:
                 AudioUrl("gs://bucket/a.wav"),
                 DocumentUrl("https://generativelanguage.googleapis.com/v1beta/files/abc"),
                 ImageUrl("https://x/a"),
+                VideoUrl("gs://bucket/a.webm"),
+                VideoUrl("https://www.youtube.com/watch?v=abc"),
+                VideoUrl("https://generativelanguage.googleapis.com/v1beta/files/def"),
             ]
         )
     )[0]["parts"]
@@ -218,6 +222,9 @@ def test_media() -> None:
         {"fileData": {"fileUri": "gs://bucket/a.wav", "mimeType": "audio/wav"}},
         {"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/abc"}},
         {"fileData": {"fileUri": "https://x/a"}},
+        {"fileData": {"fileUri": "gs://bucket/a.webm", "mimeType": "video/webm"}},
+        {"fileData": {"fileUri": "https://www.youtube.com/watch?v=abc", "mimeType": "video/mp4"}},
+        {"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/def"}},
     ]
 
 

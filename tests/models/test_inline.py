@@ -27,6 +27,7 @@ from syncagent.messages import (
     SystemPromptPart,
     TextPart,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models import ModelRequestParameters, _inline, override_allow_model_requests
 from syncagent.models._inline import inlined
@@ -86,7 +87,7 @@ def test_nothing_to_fetch_costs_nothing() -> None:
         ModelRequest([UserPromptPart(["See", ImageUrl("https://x.example/a.png"), BinaryContent(b"", "image/png")])]),
     ]
     assert _inlined(messages) is messages
-    assert _inlined(messages, "audio-url", "document-url") is messages
+    assert _inlined(messages, "audio-url", "video-url", "document-url") is messages
 
 
 def test_wanted_parts_are_replaced_in_a_copy(server: FaultServer) -> None:
@@ -166,6 +167,9 @@ def test_types(server: FaultServer) -> None:
     assert media_type(ImageUrl(f"{server.origin}/a.jpg?as=png")) == "image/png"
     assert media_type(ImageUrl(f"{server.origin}/a.jpg?as=bin")) == "image/jpeg"
     assert media_type(DocumentUrl(f"{server.origin}/page")) == "text/html"
+    assert media_type(VideoUrl(f"{server.origin}/a.mov?as=bin")) == "video/quicktime"
+    with pytest.raises(ModelResponseError, match=r"expected video/\*, got the content type text/html"):
+        media_type(VideoUrl(f"{server.origin}/page"))
     with pytest.raises(ModelResponseError, match=r"expected image/\*, got the content type text/html"):
         media_type(ImageUrl(f"{server.origin}/a.htm"))
     for part in (ImageUrl(f"{server.origin}/x?as=bin"), DocumentUrl(f"{server.origin}/x.qqq?as=bin")):
@@ -224,7 +228,7 @@ def test_the_switch_and_the_deadline(server: FaultServer) -> None:
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("cls", [ImageUrl, AudioUrl, DocumentUrl])
+@pytest.mark.parametrize("cls", [ImageUrl, AudioUrl, VideoUrl, DocumentUrl])
 def test_force_download_in_json(cls: Any) -> None:
     """The key is written only where it is set, and read back; it is a keyword, and does not show in the repr."""
     for part in (cls("https://x.example/a.png"), cls("https://x.example/a.png", force_download=True)):

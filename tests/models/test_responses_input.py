@@ -28,6 +28,7 @@ from syncagent.messages import (
     ToolReturnPart,
     UserContent,
     UserPromptPart,
+    VideoUrl,
 )
 from syncagent.models._responses_input import declared_names
 from syncagent.models.openai_responses import encode
@@ -96,6 +97,12 @@ def test_sound(item: UserContent) -> None:
     """Sound and video are refused with a word on who takes them."""
     with pytest.raises(UserError, match=r"^The Responses API takes no sound.*; got .*OpenAIModel"):
         _items([ModelRequest([UserPromptPart([item])])])
+
+
+def test_video() -> None:
+    """The address of a video is refused with a word on who takes it."""
+    with pytest.raises(UserError, match=r"^The Responses API takes no video; got VideoUrl\. .*GeminiModel does\.$"):
+        _items([ModelRequest([UserPromptPart([VideoUrl("https://x/a.mp4")])])])
 
 
 def test_answers_to_calls() -> None:
