@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Optional
 
 import requests.exceptions as requests_errors
 import urllib3.exceptions as urllib3_errors
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from ..exceptions import (
     ContextTooLongError,
@@ -201,9 +202,11 @@ def _by_root(
     def find(*classes: type[BaseException]) -> Any:
         return next((link for link in chain if isinstance(link, classes)), None)
 
-    if found := find(ssl.SSLCertVerificationError):
+    if found := find(ssl.SSLCertVerificationError, CertificateError):
+        # urllib3 before 2 compares the names itself where it goes to an address that was checked.
+        why = getattr(found, "verify_message", "") or found
         text = (
-            f"The certificate of {host} is not trusted: {found.verify_message}. "
+            f"The certificate of {host} is not trusted: {why}. "
             "Where a company's proxy signs it, point verify= or REQUESTS_CA_BUNDLE at its certificate."
         )
         return made(ModelConnectionError, text, False)

@@ -28,8 +28,9 @@ from syncagent.schema.json_schema import copy_schema, is_object_type, json_schem
 from syncagent.schema.structure import structurer
 
 T = TypeVar("T")
-# typing_extensions 4.6 has no Doc yet; its text is read by the attribute (PEP 727), whatever the class.
-Doc: Any = getattr(te, "Doc", None) or collections.namedtuple("Doc", "documentation")
+# typing_extensions 4.6 has no Doc yet (PEP 727): one with the same attribute, of the same module.
+Doc: Any = getattr(te, "Doc", None) or attrs.make_class("Doc", ["documentation"], frozen=True)
+Doc.__module__ = te.__name__
 BareList, BareTuple = (vars(typing)[name] for name in ("List", "Tuple"))  # the old names, which linters rewrite
 
 

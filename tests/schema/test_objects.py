@@ -245,10 +245,20 @@ class Base(te.TypedDict, total=False):
     b: str
 
 
+class _Nothing:
+    """Stands for ReadOnly where typing_extensions has none: before 4.9."""
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return item
+
+
+ReadOnly: Any = getattr(te, "ReadOnly", _Nothing)
+
+
 class Row(Base):
     c: te.NotRequired[Annotated[Optional[int], "the third"]]
     d: Annotated[te.Required[int], v.ge(1)]
-    e: te.ReadOnly[te.NotRequired[int]]
+    e: ReadOnly[te.NotRequired[int]]
 
 
 def test_typeddict() -> None:
