@@ -68,6 +68,15 @@ def refuse(data: str) -> str:
 """
 
 
+# A shell without job control lets its background jobs ignore SIGINT, and children inherit that: a terminal does not.
+_MAIN = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from syncagent.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 class Terminal:
     """A command on a terminal of its own; standard error goes to a pipe."""
 
@@ -75,7 +84,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "syncagent", "run", "hi", *arguments],
+            [sys.executable, "-c", _MAIN, "run", "hi", *arguments],
             cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE,
         )  # fmt: skip
         os.close(slave)
@@ -91,8 +100,10 @@ class Terminal:
     def finish(self) -> tuple[int, str, str]:
         """The exit code, all that was shown, and standard error."""
         assert self.process.stderr is not None
+        end = time.monotonic() + 30
         while self._read(0.2):
-            continue
+            if time.monotonic() > end:
+                self.process.kill()
         with self.process.stderr as stderr:
             complaints = stderr.read().decode()
         code = self.process.wait(20)
