@@ -18,7 +18,8 @@ from requests.cookies import RequestsCookieJar
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ..exceptions import UserError
-from .connection import POOLS, socket_options
+from .connection import socket_options
+from .pool import POOLS
 
 __all__ = ["DeadlineAdapter", "NoCookies"]
 

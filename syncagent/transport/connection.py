@@ -12,14 +12,13 @@ from contextvars import ContextVar
 from typing import Any, Optional
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
 
 from ..deadline import Deadline
 from .reader import Source
 
-__all__ = ["Call", "POOLS", "current_call", "is_plain_answer", "socket_options"]
+__all__ = ["Call", "PlainConnection", "TLSConnection", "current_call", "is_plain_answer", "socket_options"]
 
 _ONE_SEND = 65_536  # bodies up to this size leave together with the headers
 _PIECE = 262_144  # bytes of a larger body between two looks at the clock
@@ -177,8 +176,10 @@ class _CallMixin:
             super().request(method, url, body, *args, **kwargs)  # type: ignore[misc]  # the connection's
         finally:
             self._held = None
-        # Headers and body leave in one sendall: a thread gives up the interpreter lock once, not twice.
-        data = held[0] if len(held) == 1 else b"".join(held)
+        self.send_whole(b"".join(held), call)
+
+    def send_whole(self, data: bytes, call: Call) -> None:
+        """Send headers and body; where they are small in one call: a thread gives up the interpreter lock once."""
         if len(data) <= _ONE_SEND:
             self.send(data)
         else:
@@ -202,38 +203,12 @@ class _CallMixin:
             self.send(view[start : start + _PIECE])
 
 
-class _PoolMixin:
-    """A pool that can be told to make a new connection."""
-
-    tls_settings: Any = None
-
-    def _get_conn(self, timeout: Optional[float] = None) -> Any:
-        conn = super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
-        call = current_call.get()
-        if call is not None and call.force_fresh and getattr(conn, "sock", None) is not None:
-            conn.close()
-            return self._new_conn()  # type: ignore[attr-defined]  # the pool's
-        return conn
+class PlainConnection(_CallMixin, HTTPConnection):
+    """A connection without TLS."""
 
 
-class _PlainConnection(_CallMixin, HTTPConnection):
-    pass
-
-
-class _TLSConnection(_CallMixin, HTTPSConnection):
-    pass
-
-
-class _PlainPool(_PoolMixin, HTTPConnectionPool):
-    ConnectionCls: Any = _PlainConnection
-
-
-class _TLSPool(_PoolMixin, HTTPSConnectionPool):
-    ConnectionCls: Any = _TLSConnection
-
-
-POOLS: dict[str, Any] = {"http": _PlainPool, "https": _TLSPool}
-"""The classes of direct and proxied pools, by scheme."""
+class TLSConnection(_CallMixin, HTTPSConnection):
+    """A connection with TLS."""
 
 
 def socket_options() -> list[tuple[int, int, int]]:

@@ -362,7 +362,7 @@ def _guarded_adapter() -> Any:
 
 def _guarded_pools() -> dict[str, Any]:
     if not _pools:
-        from .connection import POOLS
+        from .pool import POOLS
 
         for scheme, pool in POOLS.items():
             connection = type("GuardedConnection", (_GuardedMixin, pool.ConnectionCls), {})

@@ -1,0 +1,160 @@
+"""
+Pools of connections, and the shortest way through them.
+
+A direct request, which is nearly every one, goes out and comes back here: the request in one piece, the answer's
+head parsed once. urllib3 makes, checks and keeps the connections; requests through proxies take its whole way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from requests.exceptions import InvalidHeader
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import SSLError
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from .connection import Call, PlainConnection, TLSConnection, current_call
+from .head import Answer, Headers
+
+__all__ = ["POOLS", "RawAnswer"]
+
+
+class RawAnswer:
+    """
+    An answer with the connection that it comes on; what ``requests.Response.raw`` is.
+
+    Attributes:
+        status, reason, headers: its head.
+    """
+
+    __slots__ = ("_answer", "_connection", "_pool", "headers", "reason", "status")
+
+    def __init__(self, answer: Answer, pool: _PoolMixin, connection: Any) -> None:
+        self.status: int = answer.status
+        self.reason: str = answer.reason
+        self.headers: Headers = answer.fields
+        self._answer = answer
+        self._pool = pool
+        self._connection: Any = connection
+
+    def close(self) -> None:
+        """Close the connection; nothing more can be read."""
+        self._answer.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def release_conn(self) -> None:
+        """Give the connection back to its pool."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.put_back(connection)
+
+
+class _PoolMixin:
+    """What both kinds of pool do."""
+
+    proxy: Any
+    tls_settings: Any = None
+
+    def urlopen(
+        self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Send a request and read the head of its answer, on a connection of this pool."""
+        call = current_call.get()
+        if call is None or self.proxy is not None:
+            return super().urlopen(method, url, body, headers, *args, **kwargs)  # type: ignore[misc]  # the pool's
+        connection = self._get_conn()
+        answer = None
+        try:
+            self._prepare(connection, call, kwargs["timeout"])
+            self._send(connection, call, _request(connection, method, url, headers, body))
+            answer = Answer(connection.sock, call, method)
+            answer.begin()
+            if answer.will_close:
+                connection.close()  # the answer holds the socket until it is read
+            return RawAnswer(answer, self, connection)
+        except BaseException:
+            connection.close()
+            if answer is not None:
+                answer.close()
+            self.put_back(connection)
+            raise
+
+    def put_back(self, connection: Any) -> None:
+        """Keep *connection*, also a closed one: its place in the pool is what counts."""
+        self._put_conn(connection)  # type: ignore[attr-defined]  # the pool's
+
+    def _prepare(self, connection: Any, call: Call, timeout: Any) -> None:
+        """Connect where that is to be done, and set the time-out for the sending."""
+        if connection.sock is None:
+            connection.timeout = timeout.connect_timeout
+            try:
+                self._validate_conn(connection)  # type: ignore[attr-defined]  # the pool's; connects for TLS
+            except CertificateError as error:
+                raise SSLError(error) from error
+            if connection.sock is None:
+                connection.connect()
+        else:
+            call.reused = True
+            call.bind(connection.sock)
+        left = call.deadline.remaining()
+        seconds = call.read_timeout if left is None else max(0.001, min(call.read_timeout, left))
+        sock = connection.sock
+        if sock.gettimeout() != seconds:  # setting it is a system call
+            sock.settimeout(seconds)
+
+    def _send(self, connection: Any, call: Call, data: bytes) -> None:
+        try:
+            connection.send_whole(data, call)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a large request may say why before it has read the whole.
+            if call.deadline.cancelled:
+                raise
+
+    def _get_conn(self, timeout: Optional[float] = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
+        call = current_call.get()
+        if call is not None and call.force_fresh and getattr(conn, "sock", None) is not None:
+            conn.close()
+            return self._new_conn()  # type: ignore[attr-defined]  # the pool's
+        return conn
+
+
+def _request(connection: Any, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes]) -> bytes:
+    """
+    The whole request.
+
+    Raises:
+        InvalidHeader: a value has a line break in it.
+    """
+    lines = [f"{method} {url} HTTP/1.1\r\n"]
+    if "host" not in map(str.lower, headers):
+        lines.append(_host_line(connection))
+    lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+    lines.append("\r\n")
+    block = "".join(lines)
+    if not block.count("\r") == block.count("\n") == len(lines):
+        raise InvalidHeader("a line break in a header")
+    return block.encode("latin-1") + (body or b"")
+
+
+def _host_line(connection: Any) -> str:
+    host = connection.host.partition("%")[0]  # a zone is this machine's own affair
+    if ":" in host:
+        host = f"[{host}]"
+    port = connection.port
+    return f"Host: {host}\r\n" if port == connection.default_port else f"Host: {host}:{port}\r\n"
+
+
+class _PlainPool(_PoolMixin, HTTPConnectionPool):
+    ConnectionCls: Any = PlainConnection
+
+
+class _TLSPool(_PoolMixin, HTTPSConnectionPool):
+    ConnectionCls: Any = TLSConnection
+
+
+POOLS: dict[str, Any] = {"http": _PlainPool, "https": _TLSPool}
+"""The classes of direct and proxied pools, by scheme."""
