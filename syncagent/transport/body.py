@@ -46,7 +46,6 @@ class Body:
         "_gzip",
         "_left",
         "_length",
-        "_own",
         "_raw",
         "_reader",
         "_ready",
@@ -60,22 +59,22 @@ class Body:
         self._left = limit
         self.ended = False
         self._ready: Optional[bytes] = None
-        answer: Any = call.answer
-        self._own = answer is not None
+        own = call.answer
         self._reader: Optional[Reader] = None
         self._chunks: Optional[Chunks] = None
         self._length: Optional[int] = None
-        if self._own:
-            self._chunks = Chunks() if answer.chunked else None
-            self._length = answer.length
+        self._answer: Optional[http.client.HTTPResponse] = None
+        if own is not None:
+            self._reader = own.reader
+            self._chunks = Chunks() if own.chunked else None
+            self._length = own.length
             call.allowance = call.received + (limit + _PIECE) * _WIRE_OVERHEAD
         else:
-            answer = _answer_of(self._raw)
+            self._answer = _answer_of(self._raw)
             _bind_foreign(self._raw, call)
             # A hook or a cache of the caller's session has read it: there is nothing left on the wire.
             if getattr(response, "_content_consumed", False) is True:
                 self._ready = response.content or b""
-        self._answer: Optional[http.client.HTTPResponse] = answer
         self._gzip: Any = None
         encoding = response.headers.get("content-encoding")
         if encoding is not None and self._ready is None:
@@ -94,16 +93,9 @@ class Body:
             zlib.error, EOFError: it is no gzip, or a cut one.
             Exception: whatever requests, urllib3 and http.client raise.
         """
-        answer = self._answer
         length = self._length
-        if answer is not None and length is not None and self._gzip is None and self._reader is None:
-            if length > self._left:
-                raise AnswerTooLarge
-            data = answer.read(length)
-            if len(data) < length:
-                raise http.client.IncompleteRead(b"", length - len(data))
-            self._end()
-            return data
+        if length is not None and length > self._left and self._gzip is None:
+            raise AnswerTooLarge
         pieces: list[bytes] = []
         while True:
             piece = self.read_some()
@@ -123,7 +115,7 @@ class Body:
             as :meth:`read_all`.
         """
         while not self.ended:
-            data = self._own_bytes(until) if self._own else self._foreign_bytes()
+            data = self._foreign_bytes() if self._reader is None else self._own_bytes(self._reader, until)
             if data is None:
                 return None
             if not data:
@@ -160,31 +152,28 @@ class Body:
         self._call.finish()
         if self._answer is not None:
             self._answer.close()
-            if self._call.leftover:
-                self._raw.close()
+        if self._reader is not None:
+            if self._reader.ahead:
+                self._call.leftover = True  # whoever sends more than the answer could slip a foreign one in
+        if self._call.leftover:
+            self._raw.close()
         release = getattr(self._raw, "release_conn", None)
         if release is not None:
             release()
 
-    def _own_bytes(self, until: Optional[float]) -> Optional[bytes]:
+    def _own_bytes(self, reader: Reader, until: Optional[float]) -> Optional[bytes]:
         """Bytes off the wire, without their framing; none at the body's end, None where none came until then."""
-        chunks, length, reader = self._chunks, self._length, self._reader
+        chunks, length = self._chunks, self._length
         while True:
             if length == 0 or (chunks is not None and chunks.ended):
                 return b""
-            data: Optional[bytes] = b""
-            if reader is None:
-                file: Any = self._answer.fp  # type: ignore[union-attr] # there is one where the connection is ours
-                reader = self._reader = file.raw
-                data = reader.take(file)
+            data = reader.receive(until)
+            if data is None:
+                return None
             if not data:
-                data = reader.receive(until)
-                if data is None:
-                    return None
-                if not data:
-                    if chunks is not None or length:
-                        raise http.client.IncompleteRead(b"", length)
-                    return b""
+                if chunks is not None or length:
+                    raise http.client.IncompleteRead(b"", length)
+                return b""
             if chunks is not None:
                 data = chunks.feed(data)
                 if chunks.rest:

@@ -16,7 +16,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
 
 from ..deadline import Deadline
-from .reader import Source
+from .head import Answer
+from .reader import Reader, Source
 
 __all__ = ["Call", "PlainConnection", "TLSConnection", "current_call", "is_plain_answer", "socket_options"]
 
@@ -32,7 +33,8 @@ class Call:
     Attributes:
         deadline: of the run.
         read_timeout: seconds for each read.
-        answer: the raw answer, once its reading has begun.
+        answer: what is known of the answer, once its head was read.
+        odd: what http.client reads the head with, and where from; on the way through a proxy.
         reused: it went out on a kept connection.
         force_fresh: a kept connection must not be used.
         sent: the whole request went out.
@@ -47,6 +49,7 @@ class Call:
         "deadline",
         "force_fresh",
         "leftover",
+        "odd",
         "polls",
         "read_timeout",
         "received",
@@ -60,7 +63,8 @@ class Call:
         self.polls = deadline.polls
         self.read_timeout = read_timeout
         self.force_fresh = False
-        self.answer: Optional[http.client.HTTPResponse] = None
+        self.answer: Optional[Answer] = None
+        self.odd: Any = None
         self.reused = False
         self.leftover = False
         self.sent = False
@@ -85,6 +89,7 @@ class Call:
         """Forget the dead connection; the same try goes out again on a new one."""
         self.sock = None
         self.answer = None
+        self._close_odd()
         self.reused = self.sent = False
         self.force_fresh = True
 
@@ -92,6 +97,14 @@ class Call:
         """The socket goes back to its pool or is closed: cancelling must not reach it any more."""
         self.sock = None
         self.deadline.detach(self)
+        self._close_odd()
+
+    def _close_odd(self) -> None:
+        odd, self.odd = self.odd, None
+        if odd is not None:
+            response, reader = odd
+            response.close()
+            reader.close()
 
 
 current_call: ContextVar[Optional[Call]] = ContextVar("syncagent_call", default=None)
@@ -105,22 +118,21 @@ def is_plain_answer(answer: object) -> bool:
     return isinstance(answer, http.client.HTTPResponse)
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that is read under its call's deadline, also after the sending."""
-
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        call = current_call.get()
-        if call is None:
-            super().__init__(sock, *args, **kwargs)
-        else:
-            super().__init__(Source(sock, call), *args, **kwargs)  # type: ignore[arg-type]  # has all that is used
-            call.answer = self
+def _answer(sock: Any, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+    """An answer that http.client reads, under its call's deadline."""
+    call = current_call.get()
+    if call is None:
+        return http.client.HTTPResponse(sock, *args, **kwargs)
+    reader = Reader(sock, call, hold=True)
+    response = http.client.HTTPResponse(Source(reader), *args, **kwargs)  # type: ignore[arg-type]  # has all that is used
+    call.odd = response, reader
+    return response
 
 
 class _CallMixin:
     """What both kinds of connection do: know their call, and send small requests in one piece."""
 
-    response_class: Any = _Answer
+    response_class: Any = staticmethod(_answer)
     _held: Optional[list[Any]] = None
     sock: Any
     port: int

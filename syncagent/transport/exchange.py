@@ -150,8 +150,6 @@ class Exchange:
                 call.finish()
                 if response is not None:
                     response.close()
-                elif call.answer is not None:
-                    call.answer.close()  # of a proxy that refused the tunnel: http.client leaves it open
         if failure is not None:
             self._fail(failure, call.sent if session.tells else None)
         answer: Any = response

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import re
 from typing import TYPE_CHECKING, Any, Optional
 
-from .reader import Source
+from .reader import Reader, Source
 
 if TYPE_CHECKING:
     from .connection import Call
 
-__all__ = ["Answer", "Headers"]
+__all__ = ["Answer", "Headers", "read_head", "taken_over"]
 
 _MOST_LINES = 100  # http.client's own limit; it says what is wrong with more
-_LENGTH_DIGITS = 18
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -31,97 +31,118 @@ class Headers(dict[str, str]):
         return dict.get(self, name.lower(), default)
 
 
-class Answer(http.client.HTTPResponse):
+class Answer:
     """
-    An answer that is read under its call's deadline.
+    An answer of which the head was read.
 
-    A head that came in one piece and has nothing unusual in it is read here, which takes a fifth of the time;
+    Attributes:
+        reader: gives the body.
+        status, reason, headers: what the head says.
+        chunked: whether the body is.
+        length: bytes of the body; None where only its end says it.
+        will_close: whether the connection cannot be used again.
+    """
+
+    __slots__ = ("chunked", "headers", "length", "reader", "reason", "status", "will_close")
+
+    def __init__(
+        self, reader: Reader, status: int, reason: str, headers: Headers, *, chunked: bool, length: Optional[int]
+    ) -> None:
+        self.reader = reader
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.chunked = chunked
+        self.length = length
+        connection = headers.get("connection")
+        self.will_close = (connection is not None and "close" in connection.lower()) or (
+            length is None and not chunked
+        )
+
+
+def read_head(sock: Any, call: Call, method: str) -> Answer:
+    """
+    Read the head of the answer that comes on *sock*.
+
+    A head that came in one piece and has nothing unusual in it is read here, which takes a tenth of the time;
     every other one is left to ``http.client``, with not a byte of it taken away.
+
+    Raises:
+        OSError, http.client.HTTPException: as ``http.client`` does.
     """
-
-    fields: Headers
-    """The headers, once the head was read."""
-
-    def __init__(self, sock: Any, call: Call, method: Optional[str] = None, **kwargs: Any) -> None:
-        super().__init__(Source(sock, call), method=method, **kwargs)  # type: ignore[arg-type]  # has all that is used
-        self._asked_with = method
-        call.answer = self
-
-    def begin(self) -> None:
-        """Read the head."""
-        if self.headers is None and self._asked_with != "HEAD" and self._begin_simply():
-            return
-        super().begin()
-        self.fields = Headers()
-        for name, value in self.headers.items():
-            _add(self.fields, name.lower(), value)
-
-    def _begin_simply(self) -> bool:
-        file: Any = self.fp
-        seen = file.peek()  # reads at most once, and takes nothing
-        end = seen.find(b"\r\n\r\n")
-        head = _parsed(seen[:end]) if end > 0 else None
-        if head is None:
-            return False
-        status, reason, fields = head
-        encoding, length = fields.get("transfer-encoding"), fields.get("content-length")
-        if encoding is not None:
-            if encoding.lower() != "chunked" or length is not None:
-                return False
-            self.chunked, self.chunk_left = True, None
-        elif length is not None and not (
-            length.isascii() and length.isdigit() and len(length) <= _LENGTH_DIGITS
-        ):
-            return False
-        else:
-            self.chunked = False
-        file.read(end + 4)
-        self.code = self.status = status
-        self.reason, self.version = reason, 11
-        self.fields = fields
-        # Whoever asks for them has what http.client would have made.
-        self.length = None if length is None else int(length)
-        connection = fields.get("connection")
-        closes = connection is not None and "close" in connection.lower()
-        self.will_close = closes or (not self.chunked and length is None)
-        return True
+    reader = Reader(sock, call)
+    data = reader.receive(None) or b""
+    end = data.find(b"\r\n\r\n")
+    answer = _parsed(reader, data[:end]) if end > 0 and method != "HEAD" else None
+    if answer is None:
+        reader.ahead = data
+        return _read_oddly(reader, method)
+    reader.ahead = data[end + 4 :]
+    return answer
 
 
-def _parsed(head: bytes) -> Optional[tuple[int, str, Headers]]:
-    """Status, reason and headers; None where anything is not quite as it should be."""
+def taken_over(response: http.client.HTTPResponse, reader: Reader) -> Answer:
+    """What http.client made of a head; the body is read from *reader* from now on."""
+    file: Any = response.fp
+    reader.take_back(file)
+    file.detach()  # closing it would close the reader
+    response.fp = None  # type: ignore[assignment]  # as after the end
+    headers = Headers()
+    for name, value in response.headers.items():
+        _add(headers, name.lower(), value)
+    chunked = bool(response.chunked)
+    length = None if chunked else response.length
+    answer = Answer(reader, response.status, response.reason, headers, chunked=chunked, length=length)
+    answer.will_close = bool(response.will_close)
+    return answer
+
+
+def _read_oddly(reader: Reader, method: str) -> Answer:
+    response = http.client.HTTPResponse(Source(reader), method=method)  # type: ignore[arg-type]  # has all that is used
+    try:
+        response.begin()
+        return taken_over(response, reader)
+    finally:
+        response.close()
+
+
+def _parsed(reader: Reader, head: bytes) -> Optional[Answer]:
+    """The answer; None where anything of its head is not quite as it should be."""
     text = head.decode("latin-1")
-    lines = text.split("\r\n")
-    if not (len(lines) - 1 == text.count("\n") == text.count("\r") and len(lines) <= _MOST_LINES):
+    found = _HEAD.fullmatch(text)
+    if found is None:
         return None
-    first = lines[0]
-    code = first[9:12]
-    if not (first.startswith("HTTP/1.1 ") and code.isdecimal() and len(code) == 3 and first[12:13] in ("", " ")):
+    pairs = _LINE.findall(text, found.end(1 if found[2] is None else 2))
+    headers = Headers([(name.lower(), value) for name, value in pairs])
+    if len(headers) != len(pairs):
+        headers = _joined(pairs)
+    status = int(found[1])
+    encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    chunked = encoding is not None
+    if encoding is not None:
+        odd = encoding.lower() != "chunked" or length is not None
+    else:
+        odd = length is not None and _LENGTH.fullmatch(length) is None
+    if odd or status in _WITHOUT_BODY or len(pairs) > _MOST_LINES:
         return None
-    status = int(code)
-    if not 200 <= status < 600 or status in _WITHOUT_BODY:
-        return None
-    fields = Headers()
-    known = fields.keys()
-    del lines[0]
-    for line in lines:
-        name, colon, value = line.partition(":")
-        # Folded lines and blanks around names are what smuggled answers are made of.
-        if not colon or not name or " " in name or "\t" in name:
-            return None
-        name = name.lower()
-        value = value.strip(" \t")
-        if name in known:
-            if name in _FRAMING:
-                return None
-            _add(fields, name, value)
-        else:
-            dict.__setitem__(fields, name, value)
-    return status, first[13:], fields
+    size = None if length is None else int(length)
+    return Answer(reader, status, found[2] or "", headers, chunked=chunked, length=size)
 
 
-_FRAMING = frozenset({"content-length", "transfer-encoding"})
+# No part of these can match what the part after it begins with, so that they are linear. Folded lines, blanks around
+# names and bare line ends, which smuggled answers are made of, do not match.
+_HEAD = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\r\n]*))?(?:\r\n[!-9;-~]+:[^\r\n]*)*")
+_LINE = re.compile(r"\r\n([!-9;-~]+):[ \t]*([^\r\n]*)")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-def _add(fields: Headers, name: str, value: str) -> None:
-    before = dict.get(fields, name)
-    dict.__setitem__(fields, name, value if before is None else f"{before}, {value}")
+def _joined(pairs: list[tuple[str, str]]) -> Headers:
+    headers = Headers()
+    for name, value in pairs:
+        _add(headers, name.lower(), value)
+    return headers
+
+
+def _add(headers: Headers, name: str, value: str) -> None:
+    before = dict.get(headers, name)
+    dict.__setitem__(headers, name, value if before is None else f"{before}, {value}")

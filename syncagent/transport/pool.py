@@ -16,7 +16,7 @@ from urllib3.exceptions import SSLError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from .connection import Call, PlainConnection, TLSConnection, current_call
-from .head import Answer, Headers
+from .head import Answer, Headers, read_head, taken_over
 
 __all__ = ["POOLS", "RawAnswer"]
 
@@ -34,14 +34,13 @@ class RawAnswer:
     def __init__(self, answer: Answer, pool: _PoolMixin, connection: Any) -> None:
         self.status: int = answer.status
         self.reason: str = answer.reason
-        self.headers: Headers = answer.fields
+        self.headers: Headers = answer.headers
         self._answer = answer
         self._pool = pool
         self._connection: Any = connection
 
     def close(self) -> None:
         """Close the connection; nothing more can be read."""
-        self._answer.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -49,6 +48,8 @@ class RawAnswer:
         """Give the connection back to its pool."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            if self._answer.will_close:
+                connection.close()
             self._pool.put_back(connection)
 
 
@@ -64,21 +65,18 @@ class _PoolMixin:
         """Send a request and read the head of its answer, on a connection of this pool."""
         call = current_call.get()
         if call is None or self.proxy is not None:
-            return super().urlopen(method, url, body, headers, *args, **kwargs)  # type: ignore[misc]  # the pool's
+            raw = super().urlopen(method, url, body, headers, *args, **kwargs)  # type: ignore[misc]  # the pool's
+            if call is not None:
+                call.answer = taken_over(*call.odd)
+            return raw
         connection = self._get_conn()
-        answer = None
         try:
             self._prepare(connection, call, kwargs["timeout"])
             self._send(connection, call, _request(connection, method, url, headers, body))
-            answer = Answer(connection.sock, call, method)
-            answer.begin()
-            if answer.will_close:
-                connection.close()  # the answer holds the socket until it is read
+            call.answer = answer = read_head(connection.sock, call, method)
             return RawAnswer(answer, self, connection)
         except BaseException:
             connection.close()
-            if answer is not None:
-                answer.close()
             self.put_back(connection)
             raise
 

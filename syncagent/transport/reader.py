@@ -14,7 +14,7 @@ from urllib3.util.wait import wait_for_read
 if TYPE_CHECKING:
     from .connection import Call
 
-__all__ = ["AnswerTooLarge", "Buffer", "Reader", "Source"]
+__all__ = ["AnswerTooLarge", "Reader", "Source"]
 
 _SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while reading
 _SLACK = 0.05  # seconds that a read may outlast the deadline; setting a socket's time-out is a system call
@@ -30,73 +30,79 @@ class AnswerTooLarge(Exception):
 class Source:
     """Stands for the socket where http.client makes a file of it."""
 
-    __slots__ = ("_call", "_sock")
+    __slots__ = ("reader",)
 
-    def __init__(self, sock: Any, call: Call) -> None:
-        self._sock = sock
-        self._call = call
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """The file that the answer's head is read from."""
-        return Buffer(Reader(self._sock, self._call), _BUFFER)
+        return io.BufferedReader(_File(self.reader), _BUFFER)
 
 
-class Buffer(io.BufferedReader):
-    """Notices bytes after the answer's end: whoever sends them could slip a foreign answer in."""
+class _File(io.RawIOBase):
+    """A reader as http.client wants it."""
 
-    def close(self) -> None:
-        """Look for them, and close."""
-        if not self.closed:
-            reader: Any = self.raw
-            reader.note_leftover(self)
-        super().close()
-
-
-class Reader(io.RawIOBase):
-    """
-    Reads from the socket; before each read the time-out is cut to what is left of the deadline.
-
-    Waiting for less than that is waiting for readability, before the read. Silence counts over all waits.
-    """
-
-    def __init__(self, sock: Any, call: Call) -> None:
-        self._sock = sock
-        self._call = call
-        self._raw = sock.makefile("rb", 0)  # keeps the socket open for us after its connection let go of it
-        self._timeout = sock.gettimeout()
-        self._quiet = False
-        self._silence = 0.0  # seconds that were waited since the last byte
-        self._pending = getattr(sock, "pending", None)
-        # TLS inside of a proxy's TLS has its own buffers, into which nobody can look.
-        self._can_wait = not isinstance(sock, SSLTransport)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def readable(self) -> bool:
         """True."""
         return True
 
-    def note_leftover(self, buffer: io.BufferedReader) -> None:
-        """Look into *buffer* without reading on."""
-        self._quiet = True
-        if buffer.peek(1):
-            self._call.leftover = True
-
-    def take(self, buffer: io.BufferedReader) -> bytes:
-        """What stands in *buffer*, without reading on; afterwards the body is read with :meth:`receive`."""
-        self._quiet = True
-        try:
-            return buffer.read1(_BUFFER)
-        finally:
-            self._quiet = False
-
     def readinto(self, buffer: Any) -> Optional[int]:
-        """Read, for http.client."""
-        if self._quiet:
+        """Read."""
+        reader = self._reader
+        if reader.quiet:
             return None  # nothing now, to a buffered reader
-        data = self.receive(None, len(buffer))
-        if data is None:
-            return None
+        data = reader.receive(None, len(buffer)) or b""
         buffer[: len(data)] = data
         return len(data)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        if not self.closed:
+            super().close()
+            self._reader.close()
+
+
+class Reader:
+    """
+    Reads from the socket; before each read the time-out is cut to what is left of the deadline.
+
+    Waiting for less than that is waiting for readability, before the read. Silence counts over all waits.
+
+    Args:
+        sock: the socket.
+        call: the try.
+        hold: whether to keep the socket open for us after its connection let go of it.
+
+    Attributes:
+        ahead: bytes that were read, and are still to be given.
+        quiet: whether only such bytes are given.
+    """
+
+    __slots__ = ("_call", "_can_wait", "_held", "_pending", "_silence", "_sock", "_timeout", "ahead", "quiet")
+
+    def __init__(self, sock: Any, call: Call, hold: bool = False) -> None:
+        self._sock = sock
+        self._call = call
+        self._held = sock.makefile("rb", 0) if hold else None
+        self._timeout = sock.gettimeout()
+        self.ahead = b""
+        self.quiet = False
+        self._silence = 0.0  # seconds that were waited since the last byte
+        self._pending = getattr(sock, "pending", None)
+        # TLS inside of a proxy's TLS has its own buffers, into which nobody can look.
+        self._can_wait = not isinstance(sock, SSLTransport)
+
+    def take_back(self, file: io.BufferedReader) -> None:
+        """Take what stands in *file*, without reading on: the body is read with :meth:`receive`."""
+        self.quiet = True
+        try:
+            self.ahead = file.read1(_BUFFER)
+        finally:
+            self.quiet = False
 
     def receive(self, until: Optional[float], size: int = _PIECE) -> Optional[bytes]:
         """
@@ -111,6 +117,10 @@ class Reader(io.RawIOBase):
             DeadlineExceeded, RunCancelled: the run has to stop.
             AnswerTooLarge: more came than the answer may have.
         """
+        ahead = self.ahead
+        if ahead:
+            self.ahead = ahead[size:]
+            return ahead[:size]
         call, deadline = self._call, self._call.deadline
         began = monotonic()
         end = min(began + call.read_timeout - self._silence, deadline.end)
@@ -122,12 +132,13 @@ class Reader(io.RawIOBase):
                 raise socket.timeout("timed out")
             try:
                 if (until is not None or call.polls) and self._can_wait:
-                    data = self._when_ready(left, until, size)
-                    if data is None:
+                    ready = self._when_ready(left, until, size)
+                    if ready is None:
                         if until is None or monotonic() < until:
                             continue
                         self._silence += monotonic() - began
                         return None
+                    data = ready
                 else:
                     if self._timeout is None or not left <= self._timeout <= left + _SLACK:
                         self._sock.settimeout(left)
@@ -171,6 +182,5 @@ class Reader(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the socket."""
-        if not self.closed:
-            super().close()
-            self._raw.close()
+        if self._held is not None:
+            self._held.close()
