@@ -1,9 +1,9 @@
-"""The head of an answer: status and headers, read in one go where it is written as servers write it today."""
+"""The head of an answer: status and headers, taken as one text where it is written as servers write it today."""
 
 from __future__ import annotations
 
 import http.client
-import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
 from .reader import Reader, Source
@@ -13,22 +13,84 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Headers", "read_head", "taken_over"]
 
+_FRAMING = ("content-length", "transfer-encoding", "connection")
+_MOST_DIGITS = 18
 _MOST_LINES = 100  # http.client's own limit; it says what is wrong with more
 _WITHOUT_BODY = frozenset({204, 304})
 
 
-class Headers(dict[str, str]):
-    """An answer's headers under their names in lower case; look-ups ignore case, repeated ones are joined."""
+class Headers(Mapping[str, str]):
+    """
+    An answer's headers; look-ups ignore case, repeated ones are joined.
+
+    Args:
+        text: the head in Latin-1, from the end of its first line to that of its last. It is not taken apart before
+            somebody asks for more than one header.
+    """
+
+    __slots__ = ("_fields", "_lower", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lower = text.lower()
+        self._fields: Optional[dict[str, str]] = None
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """Of names and values."""
+        headers = cls("")
+        fields = headers._fields = {}
+        for name, value in pairs:
+            name = name.lower()
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+        return headers
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self)}>"  # values may be cookies
 
     def __getitem__(self, name: str) -> str:
-        return dict.__getitem__(self, name.lower())
+        return self._all()[name.lower()]
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and dict.__contains__(self, name.lower())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
     def get(self, name: str, default: Any = None) -> Any:
         """As of a dict."""
-        return dict.get(self, name.lower(), default)
+        name = name.lower()
+        if self._fields is None:
+            mark = f"\r\n{name}:"
+            start = self._lower.find(mark)
+            if start < 0:
+                return default
+            start += len(mark)
+            if self._lower.find(mark, start) < 0:
+                return self._text[start : self._text.find("\r\n", start)].strip(" \t")
+        return self._all().get(name, default)
+
+    def plain(self) -> bool:
+        """
+        Whether every line break is one, and the headers that say where the body ends are there once at most.
+
+        Folded lines, bare line ends and blanks before colons are what smuggled answers are made of.
+        """
+        text, lower = self._text, self._lower
+        lines = text.count("\r\n")
+        return (
+            lines == text.count("\n") == text.count("\r")
+            and lines <= _MOST_LINES
+            and "\r\n " not in text
+            and "\r\n\t" not in text
+            and all(lower.count(f"\r\n{name}") == lower.count(f"\r\n{name}:") <= 1 for name in _FRAMING)
+        )
+
+    def _all(self) -> dict[str, str]:
+        if self._fields is None:
+            pairs = [line.partition(":") for line in self._text.split("\r\n")[1:-1]]
+            self._fields = Headers.of((name, value.strip(" \t")) for name, _, value in pairs)._all()
+        return self._fields
 
 
 class Answer:
@@ -72,8 +134,8 @@ def read_head(sock: Any, call: Call, method: str) -> Answer:
     """
     reader = Reader(sock, call)
     data = reader.receive(None) or b""
-    end = data.find(b"\r\n\r\n")
-    answer = _parsed(reader, data[:end]) if end > 0 and method != "HEAD" else None
+    end = data.find(b"\r\n\r\n") if method != "HEAD" else -1
+    answer = _simple(reader, data[: end + 2].decode("latin-1")) if end > 0 else None
     if answer is None:
         reader.ahead = data
         return _read_oddly(reader, method)
@@ -87,11 +149,9 @@ def taken_over(response: http.client.HTTPResponse, reader: Reader) -> Answer:
     reader.take_back(file)
     file.detach()  # closing it would close the reader
     response.fp = None  # type: ignore[assignment]  # as after the end
-    headers = Headers()
-    for name, value in response.headers.items():
-        _add(headers, name.lower(), value)
     chunked = bool(response.chunked)
     length = None if chunked else response.length
+    headers = Headers.of(response.headers.items())
     answer = Answer(reader, response.status, response.reason, headers, chunked=chunked, length=length)
     answer.will_close = bool(response.will_close)
     return answer
@@ -106,43 +166,26 @@ def _read_oddly(reader: Reader, method: str) -> Answer:
         response.close()
 
 
-def _parsed(reader: Reader, head: bytes) -> Optional[Answer]:
-    """The answer; None where anything of its head is not quite as it should be."""
-    text = head.decode("latin-1")
-    found = _HEAD.fullmatch(text)
-    if found is None:
+def _simple(reader: Reader, text: str) -> Optional[Answer]:
+    """
+    The answer; None where anything of its head is not quite as it should be.
+
+    Args:
+        text: the head, up to and with the line break of its last header.
+    """
+    start = text.find("\r\n")
+    code = text[9:12]
+    if not (text.startswith("HTTP/1.1 ") and start > 11 and code.isdecimal() and text[12] in " \r"):
         return None
-    pairs = _LINE.findall(text, found.end(1 if found[2] is None else 2))
-    headers = Headers([(name.lower(), value) for name, value in pairs])
-    if len(headers) != len(pairs):
-        headers = _joined(pairs)
-    status = int(found[1])
+    status = int(code)
+    headers = Headers(text[start:])
+    if not 200 <= status < 600 or status in _WITHOUT_BODY or not headers.plain():
+        return None
     encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
-    chunked = encoding is not None
     if encoding is not None:
-        odd = encoding.lower() != "chunked" or length is not None
-    else:
-        odd = length is not None and _LENGTH.fullmatch(length) is None
-    if odd or status in _WITHOUT_BODY or len(pairs) > _MOST_LINES:
+        if encoding.lower() != "chunked" or length is not None:
+            return None
+    elif length is not None and not (length.isascii() and length.isdecimal() and len(length) <= _MOST_DIGITS):
         return None
     size = None if length is None else int(length)
-    return Answer(reader, status, found[2] or "", headers, chunked=chunked, length=size)
-
-
-# No part of these can match what the part after it begins with, so that they are linear. Folded lines, blanks around
-# names and bare line ends, which smuggled answers are made of, do not match.
-_HEAD = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\r\n]*))?(?:\r\n[!-9;-~]+:[^\r\n]*)*")
-_LINE = re.compile(r"\r\n([!-9;-~]+):[ \t]*([^\r\n]*)")
-_LENGTH = re.compile(r"[0-9]{1,18}")
-
-
-def _joined(pairs: list[tuple[str, str]]) -> Headers:
-    headers = Headers()
-    for name, value in pairs:
-        _add(headers, name.lower(), value)
-    return headers
-
-
-def _add(headers: Headers, name: str, value: str) -> None:
-    before = dict.get(headers, name)
-    dict.__setitem__(headers, name, value if before is None else f"{before}, {value}")
+    return Answer(reader, status, text[13:start], headers, chunked=encoding is not None, length=size)

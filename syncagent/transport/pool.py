@@ -7,6 +7,8 @@ head parsed once. urllib3 makes, checks and keeps the connections; requests thro
 
 from __future__ import annotations
 
+import queue
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -53,9 +55,50 @@ class RawAnswer:
             self._pool.put_back(connection)
 
 
+class _Stack:
+    """
+    The connections that are kept: what urllib3 uses of ``queue.LifoQueue``, without its lock.
+
+    What a deque does is done in one step, for all threads.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._items: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self._items)
+
+    def put(self, item: Any, block: bool = False) -> None:
+        """
+        Keep *item*.
+
+        Raises:
+            queue.Full: there are as many as may be.
+        """
+        if len(self._items) >= self._maxsize:
+            raise queue.Full
+        self._items.append(item)
+
+    def get(self, block: bool = False, timeout: Optional[float] = None) -> Any:
+        """
+        The last one that was put.
+
+        Raises:
+            queue.Empty: there is none.
+        """
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+
 class _PoolMixin:
     """What both kinds of pool do."""
 
+    QueueCls: Any = _Stack
+    host_line = ""
     proxy: Any
     tls_settings: Any = None
 
@@ -72,7 +115,7 @@ class _PoolMixin:
         connection = self._get_conn()
         try:
             self._prepare(connection, call, kwargs["timeout"])
-            self._send(connection, call, _request(connection, method, url, headers, body))
+            self._send(connection, call, self._request(connection, method, url, headers, body))
             call.answer = answer = read_head(connection.sock, call, method)
             return RawAnswer(answer, self, connection)
         except BaseException:
@@ -111,6 +154,27 @@ class _PoolMixin:
             if call.deadline.cancelled:
                 raise
 
+    def _request(
+        self, connection: Any, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes]
+    ) -> bytes:
+        """
+        The whole request.
+
+        Raises:
+            InvalidHeader: a value has a line break in it.
+        """
+        host = self.host_line
+        if not host:
+            host = self.host_line = _host_line(connection)
+        if "host" in map(str.lower, headers):
+            host = ""
+        block = f"{method} {url} HTTP/1.1\r\n{host}" + "".join(
+            [f"{name}: {value}\r\n" for name, value in headers.items()]
+        )
+        if not block.count("\r") == block.count("\n") == len(headers) + (2 if host else 1):
+            raise InvalidHeader("a line break in a header")
+        return block.encode("latin-1") + b"\r\n" + (body or b"")
+
     def _get_conn(self, timeout: Optional[float] = None) -> Any:
         conn = super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
         call = current_call.get()
@@ -118,24 +182,6 @@ class _PoolMixin:
             conn.close()
             return self._new_conn()  # type: ignore[attr-defined]  # the pool's
         return conn
-
-
-def _request(connection: Any, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes]) -> bytes:
-    """
-    The whole request.
-
-    Raises:
-        InvalidHeader: a value has a line break in it.
-    """
-    lines = [f"{method} {url} HTTP/1.1\r\n"]
-    if "host" not in map(str.lower, headers):
-        lines.append(_host_line(connection))
-    lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
-    lines.append("\r\n")
-    block = "".join(lines)
-    if not block.count("\r") == block.count("\n") == len(lines):
-        raise InvalidHeader("a line break in a header")
-    return block.encode("latin-1") + (body or b"")
 
 
 def _host_line(connection: Any) -> str:

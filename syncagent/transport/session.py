@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import requests
 from requests.models import PreparedRequest
+from urllib3.util import Timeout
 
 from ..exceptions import UserError
 from .adapter import DeadlineAdapter, NoCookies
@@ -46,6 +47,7 @@ class OwnSession:
         self._given = settings
         self._settings: dict[str, Settings] = {}
         self._templates: dict[tuple[str, str], _Template] = {}
+        self._timeouts: dict[tuple[float, float], Timeout] = {}
 
     def open(
         self, request: HttpRequest, added: Mapping[str, str], call: Call, timeout: tuple[float, float]
@@ -88,7 +90,7 @@ class OwnSession:
             return self._session.send(
                 prepared,
                 stream=True,
-                timeout=timeout,
+                timeout=self._timeout(timeout),  # type: ignore[arg-type]  # the stubs do not know that it may be one
                 allow_redirects=False,
                 proxies=settings.proxies,
                 verify=settings.verify,
@@ -96,6 +98,15 @@ class OwnSession:
             )
         finally:
             current_call.reset(token)
+
+    def _timeout(self, seconds: tuple[float, float]) -> Timeout:
+        """As requests makes it of the pair for each request; most have the same."""
+        timeout = self._timeouts.get(seconds)
+        if timeout is None:
+            if len(self._timeouts) >= _MOST_TEMPLATES:
+                self._timeouts.clear()
+            timeout = self._timeouts[seconds] = Timeout(connect=seconds[0], read=seconds[1])
+        return timeout
 
     def _template(self, request: HttpRequest) -> _Template:
         key = (request.method, request.url)
@@ -217,9 +228,9 @@ def sign(request: HttpRequest, url: str, headers: Mapping[str, str]) -> Mapping[
 
 
 class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> Optional[str]:
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Any:
         """None: ``Session.send`` would read a redirect's whole body, whatever its size."""
-        return None
+        return iter(())
 
 
 class _Template:
