@@ -7,6 +7,7 @@ They subclass urllib3's, which are http.client's; :mod:`~syncagent.transport.ada
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 from contextvars import ContextVar
 from typing import Any, Optional
@@ -14,6 +15,7 @@ from typing import Any, Optional
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util.connection import allowed_gai_family
+from urllib3.util.wait import wait_for_read
 
 from ..deadline import Deadline
 from .head import Answer
@@ -21,6 +23,7 @@ from .reader import Reader, Source
 
 __all__ = ["Call", "PlainConnection", "TLSConnection", "current_call", "is_plain_answer", "socket_options"]
 
+_HAS_POLL = hasattr(select, "poll")
 _ONE_SEND = 65_536  # bodies up to this size leave together with the headers
 _PIECE = 262_144  # bytes of a larger body between two looks at the clock
 _MOST_HEADERS = 1_048_576  # bytes before the body
@@ -134,6 +137,7 @@ class _CallMixin:
 
     response_class: Any = staticmethod(_answer)
     _held: Optional[list[Any]] = None
+    _poll: Any = None
     sock: Any
     port: int
     timeout: Any
@@ -142,9 +146,19 @@ class _CallMixin:
     def connect(self) -> None:
         call = current_call.get()
         super().connect()  # type: ignore[misc]  # the connection's
+        self._poll = None
         if call is not None:
             call.reused = False
             call.bind(self.sock)
+
+    def stirred(self) -> bool:
+        """Whether the server sent something, or closed, while nothing was asked: the connection cannot be used."""
+        if not _HAS_POLL:
+            return bool(wait_for_read(self.sock, timeout=0.0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.sock, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def _new_conn(self) -> Any:
         """

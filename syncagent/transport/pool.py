@@ -176,12 +176,17 @@ class _PoolMixin:
         return block.encode("latin-1") + b"\r\n" + (body or b"")
 
     def _get_conn(self, timeout: Optional[float] = None) -> Any:
-        conn = super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
+        """A kept connection that is still quiet, else a new one."""
         call = current_call.get()
-        if call is not None and call.force_fresh and getattr(conn, "sock", None) is not None:
-            conn.close()
-            return self._new_conn()  # type: ignore[attr-defined]  # the pool's
-        return conn
+        if call is None:
+            return super()._get_conn(timeout)  # type: ignore[misc]  # the pool's
+        try:
+            connection = self.pool.get()  # type: ignore[attr-defined]  # the pool's
+        except (queue.Empty, AttributeError):  # a pool that was closed in the meantime has none
+            connection = None
+        if connection is not None and connection.sock is not None and (call.force_fresh or connection.stirred()):
+            connection.close()
+        return connection or self._new_conn()  # type: ignore[attr-defined]  # the pool's
 
 
 def _host_line(connection: Any) -> str:
