@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 __all__ = ["excerpt", "parse_json", "redact", "request_id", "secrets_of"]
 
+_MARK = b"\xef\xbb\xbf"
 _EXCERPT = 200  # characters of an unreadable answer that an error's text may hold
 _SHORTEST_SECRET = 6  # shorter ones are placeholders such as "none", and parts of ordinary words
 _ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-correlation-id", "cf-ray")
@@ -22,7 +23,9 @@ def parse_json(body: bytes) -> Any:
         ValueError: it is not; also for ``NaN`` and ``Infinity``, which JSON (RFC 8259, section 6) does not have.
         RecursionError: it is nested too deep.
     """
-    return _DECODER.decode(str(body, "utf-8-sig"))
+    if body[:3] == _MARK:
+        body = body[3:]  # the codec that does this is Python code, and is called for every answer
+    return _DECODER.decode(str(body, "utf-8"))
 
 
 def request_id(headers: Mapping[str, str]) -> Optional[str]:
