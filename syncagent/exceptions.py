@@ -124,10 +124,13 @@ class AgentRunError(_Picklable, RuntimeError):
         message: what happened.
         messages: the history up to the failure, the failing response included; None outside a run.
         usage: the usage up to the failure; None outside a run.
+        unanswered_requests: requests that were sent and got no complete answer, so that they may have been billed.
+            A run adds them to ``usage.details``.
     """
 
     messages: Optional[list[ModelMessage]] = None
     usage: Optional[Usage] = None
+    unanswered_requests: int = 0
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -142,11 +145,29 @@ class UsageLimitExceeded(AgentRunError):
 
 
 class DeadlineExceeded(AgentRunError):
-    """The run's :class:`~syncagent.deadline.Deadline` passed."""
+    """
+    The run's :class:`~syncagent.deadline.Deadline` passed.
+
+    Attributes:
+        attempts: how often the request that it ended was sent; None where none was under way.
+        elapsed: seconds from that request's first try.
+    """
+
+    attempts: Optional[int] = None
+    elapsed: Optional[float] = None
 
 
 class RunCancelled(AgentRunError):
-    """The run's :class:`~syncagent.deadline.Deadline` was cancelled."""
+    """
+    The run's :class:`~syncagent.deadline.Deadline` was cancelled.
+
+    Attributes:
+        attempts: how often the request that it ended was sent; None where none was under way.
+        elapsed: seconds from that request's first try.
+    """
+
+    attempts: Optional[int] = None
+    elapsed: Optional[float] = None
 
 
 class UnexpectedModelBehavior(AgentRunError):

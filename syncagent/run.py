@@ -380,6 +380,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         # A run whose events are watched keeps what came in any case, so that half an answer can be saved.
         self.close(keep_partial=self._watched or isinstance(error, UsageLimitExceeded))
         if isinstance(error, AgentRunError) and error.messages is None:
+            self._state.usage.count_unanswered(error.unanswered_requests)
             error.messages, error.usage = self._state.message_history, self._state.usage
 
     def _check_can_go_on(self) -> None:

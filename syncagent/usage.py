@@ -12,6 +12,9 @@ from .exceptions import UsageLimitExceeded, UserError
 __all__ = ["Usage", "UsageLimits"]
 
 
+_UNANSWERED = "unanswered_requests"
+
+
 def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
     return None if one is None and other is None else (one or 0) + (other or 0)
 
@@ -29,7 +32,9 @@ class Usage:
         request_tokens: tokens of what was sent, cached ones included; None where unknown.
         response_tokens: tokens of what came back, thinking included; None where unknown.
         total_tokens: both together, as the provider counts them.
-        details: further counts by name, ``cached_tokens`` and ``reasoning_tokens`` among them.
+        details: further counts by name, ``cached_tokens`` and ``reasoning_tokens`` among them; under
+            ``unanswered_requests`` those that were sent and got no complete answer, so that they may have been
+            billed. *requests* does not count them.
         tool_calls: function tools that were called; not part of equality.
         cost: US dollars, where prices are known; not part of equality.
     """
@@ -73,6 +78,12 @@ class Usage:
             self.details = details
         if incr_usage.cost is not None:
             self.cost = (self.cost or Decimal(0)) + incr_usage.cost
+
+    def count_unanswered(self, requests: int) -> None:
+        """Add requests that were sent and got no complete answer, in place."""
+        if requests:
+            # A new dict, as above.
+            self.details = {**(self.details or {}), _UNANSWERED: (self.details or {}).get(_UNANSWERED, 0) + requests}
 
     def __add__(self, other: Usage) -> Usage:
         total = Usage()
