@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         deadline: Optional[float]
         converter: Optional[Converter]
         native_tools: Sequence[dict[str, Any]]
+        parallel_tools: Optional[int]
         output_retries: Optional[int]
 
     class RunKeywords(TypedDict, Generic[_DepsT], total=False):
@@ -118,6 +119,8 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
         deadline: seconds that a run may take where it says nothing itself.
         converter: a converter made by :func:`syncagent.make_converter`.
         native_tools: the provider's own server-side tools, in its own words, such as ``{"type": "web_search"}``.
+        parallel_tools: how many tools of one step may run at a time, in threads; None for one after the other, in the
+            caller's thread.
         output_type: ``result_type`` by its newer name.
         output_retries: ``result_retries`` by its newer name.
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, Union, overload
 
 import attrs
-from typing_extensions import Concatenate, TypeVar
+from typing_extensions import TypeVar
 
 from .deadline import Deadline, resolve_deadline
 from .exceptions import UserError
@@ -16,18 +16,14 @@ from .messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl
 from .plan import EndStrategy, PromptFunction, RunPlan, history_processor, prompt_function
 from .result_tools import ResultDataT, ResultSchema, ResultValidator
 from .settings import ModelSettings, check_settings, merge_model_settings
+from .tool_decorators import ToolDecorators, ToolSet
 from .tools import (
     AgentDepsT,
-    DocstringFormat,
     ModelRequestParameters,
     ResultMode,
-    RunContext,
     SystemPromptFunc,
     Tool,
-    ToolDefinition,
     ToolFuncEither,
-    ToolParams,
-    ToolPrepareFunc,
     check_retries,
 )
 from .usage import Usage, UsageLimits
@@ -84,15 +80,7 @@ class RunOptions(NamedTuple):
     deadline: Union[float, Deadline, None]
 
 
-class _ToolSet(NamedTuple):
-    """The tools that a run begins with, and what is the same for every run that has them."""
-
-    tools: dict[str, Tool[Any]]
-    definitions: list[ToolDefinition]
-    has_prepare: bool
-
-
-class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
+class AgentDeclaration(ToolDecorators[AgentDepsT], Generic[AgentDepsT, ResultDataT]):
     """The half of :class:`~syncagent.agent.Agent` that is said before any run."""
 
     model: Union[Model, str, None]
@@ -123,12 +111,14 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         deadline: Optional[float] = None,
         converter: Optional[Converter] = None,
         native_tools: Sequence[dict[str, Any]] = (),
+        parallel_tools: Optional[int] = None,
         output_type: Any = UNSET,
         output_retries: Any = UNSET,
     ) -> None:
         result_type = _one_of("result_type", result_type, str, "output_type", output_type)
         result_retries = _one_of("result_retries", result_retries, None, "output_retries", output_retries)
         _check_choices(end_strategy, result_mode, deadline)
+        _check_parallel(parallel_tools)
         check_retries("retries", retries)
         check_retries("result_retries", result_retries)
         check_settings(model_settings)
@@ -145,6 +135,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         self._converter = converter
         self._native_tools = _native_tools(native_tools)
         self._deadline = deadline
+        self._parallel_tools = parallel_tools or 1
         self._system_prompts = _texts("system_prompt", system_prompt)
         self._system_prompt_functions: list[PromptFunction] = []
         self._instructions = [
@@ -156,8 +147,8 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
         ]
         self._result_schema = ResultSchema(result_type, *self._result_tool, converter)
         self._result_validators: list[ResultValidator[AgentDepsT, ResultDataT]] = []
-        self._tools: dict[str, Tool[AgentDepsT]] = {}
-        self._tool_set = _ToolSet({}, [], False)
+        self._tools = {}
+        self._tool_set = ToolSet({}, [], False)
         for tool in _items("tools", tools):
             self._register_tool(tool if isinstance(tool, Tool) else Tool(tool, max_retries=self._retries))
 
@@ -205,116 +196,6 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
 
     output_validator = result_validator
 
-    @overload
-    def tool(
-        self, func: Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned], /
-    ) -> Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned]: ...
-
-    @overload
-    def tool(
-        self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
-        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
-        require_parameter_descriptions: bool = False,
-    ) -> Callable[
-        [Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned]],
-        Callable[Concatenate[RunContext[AgentDepsT], ToolParams], _Returned],
-    ]: ...  # fmt: skip
-
-    def tool(
-        self,
-        func: Any = None,
-        /,
-        *,
-        name: Optional[str] = None,
-        retries: Optional[int] = None,
-        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None,
-        docstring_format: DocstringFormat = "auto",
-        require_parameter_descriptions: bool = False,
-    ) -> Any:
-        """
-        Register a tool whose first parameter is the :class:`~syncagent.tools.RunContext`.
-
-        Args:
-            func: the function; its schema comes from its signature and docstring.
-            name: by default the function's.
-            retries: failures in a row that the model may make with it; by default the agent's.
-            prepare: called before every request; see :class:`~syncagent.tools.Tool`.
-            docstring_format: ``google``, ``numpy``, ``sphinx``, or ``auto``.
-            require_parameter_descriptions: refuse a function whose docstring leaves a parameter out.
-        """
-        options = (name, retries, prepare, docstring_format, require_parameter_descriptions)
-        return self._tool_decorator(func, True, *options)
-
-    @overload
-    def tool_plain(self, func: _Function, /) -> _Function: ...
-
-    @overload
-    def tool_plain(
-        self, /, *, name: Optional[str] = None, retries: Optional[int] = None,
-        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None, docstring_format: DocstringFormat = "auto",
-        require_parameter_descriptions: bool = False,
-    ) -> Callable[[_Function], _Function]: ...  # fmt: skip
-
-    def tool_plain(
-        self,
-        func: Any = None,
-        /,
-        *,
-        name: Optional[str] = None,
-        retries: Optional[int] = None,
-        prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None,
-        docstring_format: DocstringFormat = "auto",
-        require_parameter_descriptions: bool = False,
-    ) -> Any:
-        """Register a tool without context; the arguments are those of :meth:`tool`."""
-        options = (name, retries, prepare, docstring_format, require_parameter_descriptions)
-        return self._tool_decorator(func, False, *options)
-
-    def _tool_decorator(
-        self,
-        func: Any,
-        takes_ctx: bool,
-        name: Optional[str],
-        retries: Optional[int],
-        prepare: Optional[ToolPrepareFunc[AgentDepsT]],
-        docstring_format: DocstringFormat,
-        require_parameter_descriptions: bool,
-    ) -> Any:
-        def register(function: _Function) -> _Function:
-            self._register_tool(
-                Tool(
-                    function,
-                    takes_ctx=takes_ctx,
-                    max_retries=self._retries if retries is None else retries,
-                    name=name,
-                    prepare=prepare,
-                    docstring_format=docstring_format,
-                    require_parameter_descriptions=require_parameter_descriptions,
-                )
-            )
-            return function
-
-        return register if func is None else register(func)
-
-    def _register_tool(self, tool: Tool[AgentDepsT]) -> None:
-        if tool.name in self._tools:
-            raise UserError(f"Tool name conflicts with existing tool: {tool.name!r}")
-        if tool.name in self._result_schema.tools:
-            raise UserError(f"Tool name conflicts with result schema name: {tool.name!r}")
-        self._tools[tool.name] = tool.registered(self._retries, self._converter)
-
-    def _tools_of_now(self) -> _ToolSet:
-        """The tools for a run that begins now; it keeps them when others are registered while it goes on."""
-        found = self._tool_set
-        if len(found.tools) != len(self._tools):  # tools are only ever added
-            tools = dict(self._tools)
-            found = self._tool_set = _ToolSet(
-                tools,
-                [tool.definition() for tool in tools.values()],
-                any(tool.prepare is not None for tool in tools.values()),
-            )
-        return found
-
     def _plan(self, options: RunOptions) -> RunPlan:
         """All that a run with *options* needs to know."""
         _check_options(options)
@@ -359,6 +240,7 @@ class AgentDeclaration(Generic[AgentDepsT, ResultDataT]):
             result_validators=self._result_validators,
             result_retries=self._result_retries,
             end_strategy=self.end_strategy,
+            parallel_tools=self._parallel_tools,
             parameters=parameters,
             has_prepare=has_prepare,
         )
@@ -448,6 +330,13 @@ def _check_options(options: RunOptions) -> None:
         raise UserError(f"usage_limits is UsageLimits(...); got {type(options.usage_limits).__name__}.")
     if options.usage is not None and not isinstance(options.usage, Usage):
         raise UserError(f"usage is a Usage object, to be counted on; got {type(options.usage).__name__}.")
+
+
+def _check_parallel(parallel_tools: Any) -> None:
+    if parallel_tools is not None and (
+        isinstance(parallel_tools, bool) or not isinstance(parallel_tools, int) or parallel_tools < 1
+    ):
+        raise UserError(f"Agent(parallel_tools=) is a number of threads from 1 on, or None; got {parallel_tools!r}.")
 
 
 def _check_choices(end_strategy: Any, result_mode: Any, deadline: Any) -> None:

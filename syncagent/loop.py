@@ -211,7 +211,7 @@ class CallToolsNode(Generic[AgentDepsT, ResultDataT]):
             plan.usage_limits.check_before_tool_calls(state.usage, len(runnable) - len(cut_off))
             whole = [call for call in runnable if call.tool_call_id not in cut_off]
             outcomes: list[ToolOutcome] = (yield RunTools(whole)) if whole else []
-            state.usage.tool_calls += len(whole)
+            state.usage.count_tool_calls(len(whole))
             answers = iter(outcomes)
             for call in runnable:
                 outcome = cut_off.get(call.tool_call_id) or next(answers)

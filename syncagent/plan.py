@@ -159,11 +159,17 @@ class RunPlan:
     result_validators: list[ResultValidator[Any, Any]]
     result_retries: int
     end_strategy: EndStrategy
+    parallel_tools: int
     parameters: ModelRequestParameters
     has_prepare: bool
 
     def context(
-        self, state: RunState, tool_name: Optional[str] = None, tool_call_id: Optional[str] = None, retry: int = 0
+        self,
+        state: RunState,
+        tool_name: Optional[str] = None,
+        tool_call_id: Optional[str] = None,
+        retry: int = 0,
+        deadline: Optional[Deadline] = None,
     ) -> RunContext[Any]:
         """What user code sees of the run at this moment."""
         return RunContext(
@@ -176,12 +182,13 @@ class RunPlan:
             tool_name,
             retry,
             state.run_step,
-            deadline=self.deadline,
+            deadline=self.deadline if deadline is None else deadline,
         )
 
-    def tool_context(self, state: RunState, call: ToolCallPart) -> RunContext[Any]:
-        """What a tool sees while it answers *call*."""
-        return self.context(state, call.tool_name, call.tool_call_id, state.tool_retries.get(call.tool_name, 0))
+    def tool_context(self, state: RunState, call: ToolCallPart, deadline: Deadline) -> RunContext[Any]:
+        """What a tool sees while it answers *call*, until *deadline*."""
+        retry = state.tool_retries.get(call.tool_name, 0)
+        return self.context(state, call.tool_name, call.tool_call_id, retry, deadline)
 
     def first_parts(self, state: RunState) -> list[ModelRequestPart]:
         """The system prompts of a new conversation."""
@@ -261,7 +268,7 @@ class RunPlan:
                     f"The cost of a response of {response.model_name or self.model.model_name} is not known, so the "
                     f"cost_limit of {self.usage_limits.cost_limit:f} cannot be kept"
                 )
-            state.usage.cost = (state.usage.cost or 0) + cost
+            state.usage.incr(Usage(cost=cost))
         self.usage_limits.check_cost(state.usage)
 
     def check_cost_so_far(self, usage: Usage, model_name: Optional[str], state: RunState) -> None:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 from . import messages  # for the events, which are made when somebody streams
+from .deadline import Deadline
 from .exceptions import AgentRunError, RunCancelled, UsageLimitExceeded, UserError
 from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
 from .messages import ModelMessage, ModelRequest, RetryPromptPart, ToolCallPart
@@ -107,6 +108,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         "_failed",
         "_loop",
         "_state",
+        "_step",
         "_stream",
         "_streaming",
         "_watched",
@@ -122,6 +124,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         self._state = state
         self._converter = converter
         self._failed = False
+        self._step: Optional[Deadline] = None  # of the tools that run beside each other
         self._watched = False
         self._streaming = False
         # What a node that was streamed led to, and the stream that is open.
@@ -291,7 +294,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                     stream.close()
                     self._stream = None
                 else:
-                    for event in self._call_tools(item.calls, outcomes):
+                    for event in self._call_tools(item.calls, outcomes, heartbeat):
                         if heartbeat is not None and isinstance(event, messages.FunctionToolCallEvent):
                             yield messages.HeartbeatEvent()
                         yield event
@@ -329,8 +332,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             if isinstance(part, RetryPromptPart) and id(part) not in told:
                 yield messages.RetryEvent(part)
 
-    def _call_tools(self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome]) -> Iterator[HandleResponseEvent]:
+    def _call_tools(
+        self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome], heartbeat: Optional[float] = None
+    ) -> Iterator[Any]:
+        """Call the tools and say so; *outcomes* is filled in the order of the calls."""
         with self.failing():
+            if self.plan.parallel_tools > 1:
+                yield from self._call_beside(calls, outcomes, heartbeat)
+                return
             for call in calls:
                 event = messages.FunctionToolCallEvent(call)
                 yield event
@@ -339,6 +348,38 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 outcome = call_tool(call, self.plan, self._state)
                 outcomes.append(outcome)
                 yield messages.FunctionToolResultEvent(outcome.part, event.call_id)
+
+    def _call_beside(
+        self, calls: Sequence[ToolCallPart], outcomes: list[ToolOutcome], heartbeat: Optional[float]
+    ) -> Iterator[Any]:
+        from .tool_threads import each_call
+
+        made = [messages.FunctionToolCallEvent(call) for call in calls]
+        found: dict[int, ToolOutcome] = {}
+        # A deadline of its own, so that closing the run stops the waiting, and tells the tools.
+        self._step = Deadline(parent=self.plan.deadline)
+        steps = each_call(calls, self.plan, self._state, tick=heartbeat, deadline=self._step)
+        try:
+            for place, outcome, error in steps:
+                if error is not None:
+                    raise error
+                if place is None:
+                    yield messages.HeartbeatEvent()
+                elif outcome is None:
+                    yield made[place]
+                else:
+                    found[place] = outcome
+                    yield messages.FunctionToolResultEvent(outcome.part, made[place].call_id)
+                if self._failed:
+                    return  # closed by whoever got the event
+        except RunCancelled:
+            if self._failed:
+                return  # closed by another thread
+            raise
+        finally:
+            steps.close()
+            self._step = None
+        outcomes += [found[place] for place in range(len(calls))]
 
     # --- the loop's other side -------------------------------------------------------------------
 
@@ -350,6 +391,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             keep_partial: put what came of that response into the history.
         """
         self._failed = True
+        if self._step is not None:
+            self._step.cancel()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
@@ -419,6 +462,10 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         """Do what the loop asks for, here and now."""
         plan = self.plan
         if isinstance(effect, RunTools):
+            if plan.parallel_tools > 1:
+                from .tool_threads import call_tools  # a program without threads does not pay for them
+
+                return call_tools(effect.calls, plan, self._state)
             return [call_tool(call, plan, self._state) for call in effect.calls]
         plan.deadline.check()
         response = response_of(plan.model.request(effect.messages, effect.model_settings, effect.parameters))

@@ -1,18 +1,24 @@
-"""Calling the user's tools: in the caller's thread, one after the other."""
+"""Calling the user's tools: one call, in the thread that asks for it."""
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 from types import CoroutineType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
-from .deadline import current_deadline
-from .exceptions import ModelRetry, UserError
+from .deadline import Deadline, current_deadline
+from .exceptions import DeadlineExceeded, ModelRetry, UserError
 from .messages import RetryPromptPart, ToolCallPart, ToolReturn, ToolReturnPart, UserPromptPart
 from .plan import RunPlan, RunState, ToolOutcome
 from .schema.errors import ValidationError
 
-__all__ = ["call_tool", "check_depth"]
+if TYPE_CHECKING:
+    from .tools import Tool
+
+__all__ = ["call_tool", "check_depth", "timed_out"]
+
+_log = logging.getLogger("syncagent.tools")
 
 _MAX_DEPTH = 20  # runs inside tools of runs; deeper is a tool that calls its own agent for ever
 
@@ -33,11 +39,17 @@ def check_depth() -> None:
         )
 
 
-def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome:
+def call_tool(
+    call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Optional[Deadline] = None
+) -> ToolOutcome:
     """
     Call one function tool, in this thread.
 
-    Wrong arguments and ``ModelRetry`` become a retry; every other exception of the tool passes through.
+    Wrong arguments, ``ModelRetry`` and the end of the tool's own time become a retry; every other exception of the
+    tool passes through.
+
+    Args:
+        deadline: of this call, below the run's; given where the call is in a thread that somebody watches.
     """
     plan.deadline.check()
     tool = plan.tools[call.tool_name]
@@ -45,18 +57,33 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome
         args, kwargs = tool.function_schema.bind(call.args or "{}")
     except ValidationError as error:
         return _refused(call, error.errors, error)
+    watched = deadline is not None
+    if deadline is None:
+        deadline = plan.deadline if tool.timeout is None else Deadline(tool.timeout, parent=plan.deadline)
     if tool.takes_ctx:
-        args = [plan.tool_context(state, call), *args]
+        args = [plan.tool_context(state, call, deadline), *args]
     # Set around this one call: runs started inside the tool inherit the deadline, and nobody else sees it.
-    deadline, depth = current_deadline.set(plan.deadline), _depth.set(_depth.get() + 1)
+    tokens = current_deadline.set(deadline), _depth.set(_depth.get() + 1)
     try:
         value = tool.function(*args, **kwargs)
     except ModelRetry as error:
         return _refused(call, error.message, error)
+    except DeadlineExceeded as error:
+        # Of the tool's own time, where a run inside it or the tool itself kept to that; else it is the run's.
+        if deadline is plan.deadline or not deadline.expired or plan.deadline.expired:
+            raise
+        return timed_out(call, tool, error)
     finally:
-        current_deadline.reset(deadline)
-        _depth.reset(depth)
+        current_deadline.reset(tokens[0])
+        _depth.reset(tokens[1])
     plan.deadline.check()
+    if deadline.expired and not watched:
+        _log.warning(
+            "Tool %r took longer than its timeout of %g s. It was called in the run's own thread, where nothing can "
+            "interrupt it; its result is used.",
+            call.tool_name,
+            tool.timeout,
+        )
     if type(value) is CoroutineType:
         value.close()
         raise UserError(
@@ -67,6 +94,12 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState) -> ToolOutcome
         return ToolOutcome(ToolReturnPart(call.tool_name, value, call.tool_call_id))
     part = ToolReturnPart(call.tool_name, value.return_value, call.tool_call_id, metadata=value.metadata)
     return ToolOutcome(part, [] if value.content is None else [UserPromptPart(value.content)])
+
+
+def timed_out(call: ToolCallPart, tool: Tool[Any], error: Optional[Exception] = None) -> ToolOutcome:
+    """What the model is told of a call that took too long."""
+    text = f"Tool timed out after {tool.timeout:g} s"
+    return _refused(call, text, ModelRetry(text) if error is None else error)
 
 
 def _refused(call: ToolCallPart, content: Any, error: Exception) -> ToolOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Optional, Union
@@ -38,6 +39,8 @@ __all__ = [
     "ToolFuncPlain",
     "ToolParams",
     "ToolPrepareFunc",
+    "max_tool_threads",
+    "tool_thread_exit_hooks",
 ]
 
 AgentDepsT = TypeVar("AgentDepsT", default=None, contravariant=True)
@@ -116,6 +119,21 @@ ToolPrepareFunc = Callable[[RunContext[AgentDepsT], ToolDefinition], Optional[To
 """Called before every request; changes the definition for this step, or hides the tool by returning None."""
 
 
+max_tool_threads = 16
+"""
+How many threads ``parallel_tools`` may have in this process, all runs together; set it as ``tools.max_tool_threads``.
+
+A run that gets none calls its tools in its own thread.
+"""
+
+tool_thread_exit_hooks: list[Callable[[], object]] = []
+"""
+Called in each thread that called tools before it ends; append Django's ``django.db.connections.close_all``.
+
+What one raises is logged, and the others are called all the same.
+"""
+
+
 class Tool(Generic[AgentDepsT]):
     """
     A function that a model may call. Immutable: what changes during a run lives in the run.
@@ -135,9 +153,12 @@ class Tool(Generic[AgentDepsT]):
         prepare: called before every request with the context and the definition.
         docstring_format: ``google``, ``numpy``, ``sphinx``, or ``auto``.
         require_parameter_descriptions: refuse a function whose docstring leaves a parameter out.
+        sequential: never run a call of it beside others, also where the agent has ``parallel_tools``.
+        timeout: seconds for one call. In a thread of its own (``parallel_tools``) the run stops waiting then, and the
+            model is told; in the caller's thread ``ctx.deadline`` ends then, and nothing more can be done.
 
     Raises:
-        UserError: no schema can be made of the function, or it is a coroutine function.
+        UserError: no schema can be made of the function, it is a coroutine function, or *timeout* is no time.
     """
 
     __slots__ = (
@@ -149,7 +170,9 @@ class Tool(Generic[AgentDepsT]):
         "name",
         "prepare",
         "require_parameter_descriptions",
+        "sequential",
         "takes_ctx",
+        "timeout",
     )
 
     function: ToolFuncEither[AgentDepsT, ...]
@@ -160,6 +183,8 @@ class Tool(Generic[AgentDepsT]):
     prepare: Optional[ToolPrepareFunc[AgentDepsT]]
     docstring_format: DocstringFormat
     require_parameter_descriptions: bool
+    sequential: bool
+    timeout: Optional[float]
     function_schema: FunctionSchema
 
     def __init__(
@@ -173,6 +198,8 @@ class Tool(Generic[AgentDepsT]):
         prepare: Optional[ToolPrepareFunc[AgentDepsT]] = None,
         docstring_format: DocstringFormat = "auto",
         require_parameter_descriptions: bool = False,
+        sequential: bool = False,
+        timeout: Optional[float] = None,
     ) -> None:
         if not callable(function):
             raise UserError(f"A tool is a function; got {type(function).__name__}.")
@@ -183,6 +210,7 @@ class Tool(Generic[AgentDepsT]):
         if prepare is not None:
             refuse_coroutine(prepare, "prepare function")
         check_retries("max_retries", max_retries)
+        _check_timing(sequential, timeout)
         schema = function_schema(
             function,
             context_type=RunContext,
@@ -199,7 +227,9 @@ class Tool(Generic[AgentDepsT]):
             name or schema.name,
             prepare,
             require_parameter_descriptions,
+            sequential,
             schema.takes_ctx,
+            timeout,
         )
         for slot, value in zip(Tool.__slots__, values):
             object.__setattr__(self, slot, value)
@@ -239,6 +269,15 @@ class Tool(Generic[AgentDepsT]):
             )
             object.__setattr__(tool, "function_schema", schema)
         return tool
+
+
+def _check_timing(sequential: Any, timeout: Any) -> None:
+    if not isinstance(sequential, bool):
+        raise UserError(f"Tool(sequential=) is True or False; got {sequential!r}.")
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf
+    ):
+        raise UserError(f"Tool(timeout=) is a positive number of seconds, or None; got {timeout!r}.")
 
 
 def check_retries(name: str, value: Optional[int]) -> None:

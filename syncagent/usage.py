@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from decimal import Decimal, InvalidOperation
 from typing import Any, Optional
 
@@ -13,6 +15,19 @@ __all__ = ["Usage", "UsageLimits"]
 
 
 _UNANSWERED = "unanswered_requests"
+
+# Runs in parallel tools may count on one usage. Re-entrant, since the garbage collector may close a run, which counts,
+# in the middle of it.
+_counting = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _counting
+    _counting = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # a thread that held it is not in the child
 
 
 def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
@@ -65,25 +80,32 @@ class Usage:
             incr_usage: what to add. A count that is None on both sides stays None, else None is 0.
             requests: further requests to count.
         """
-        self.requests += incr_usage.requests + requests
-        self.request_tokens = _sum(self.request_tokens, incr_usage.request_tokens)
-        self.response_tokens = _sum(self.response_tokens, incr_usage.response_tokens)
-        self.total_tokens = _sum(self.total_tokens, incr_usage.total_tokens)
-        self.tool_calls += incr_usage.tool_calls
-        if incr_usage.details:
-            # A new dict: the one at hand may belong to a response in the history.
-            details = dict(self.details or {})
-            for key, count in incr_usage.details.items():
-                details[key] = details.get(key, 0) + count
-            self.details = details
-        if incr_usage.cost is not None:
-            self.cost = (self.cost or Decimal(0)) + incr_usage.cost
+        with _counting:
+            self.requests += incr_usage.requests + requests
+            self.request_tokens = _sum(self.request_tokens, incr_usage.request_tokens)
+            self.response_tokens = _sum(self.response_tokens, incr_usage.response_tokens)
+            self.total_tokens = _sum(self.total_tokens, incr_usage.total_tokens)
+            self.tool_calls += incr_usage.tool_calls
+            if incr_usage.details:
+                # A new dict: the one at hand may belong to a response in the history.
+                details = dict(self.details or {})
+                for key, count in incr_usage.details.items():
+                    details[key] = details.get(key, 0) + count
+                self.details = details
+            if incr_usage.cost is not None:
+                self.cost = (self.cost or Decimal(0)) + incr_usage.cost
+
+    def count_tool_calls(self, calls: int) -> None:
+        """Add calls of function tools, in place."""
+        with _counting:
+            self.tool_calls += calls
 
     def count_unanswered(self, requests: int) -> None:
         """Add requests that were sent and got no complete answer, in place."""
         if requests:
-            # A new dict, as above.
-            self.details = {**(self.details or {}), _UNANSWERED: (self.details or {}).get(_UNANSWERED, 0) + requests}
+            with _counting:  # a new dict, as above
+                details = self.details or {}
+                self.details = {**details, _UNANSWERED: details.get(_UNANSWERED, 0) + requests}
 
     def __add__(self, other: Usage) -> Usage:
         total = Usage()

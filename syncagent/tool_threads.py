@@ -1,0 +1,372 @@
+"""
+Calling the tools of one step in threads of their own: opt-in, bounded, and gone when the step ends.
+
+The threads are daemons, so that one that hangs never keeps the process from exiting. They are made by what the
+module ``threading`` has at the time, so that gevent may patch it before or after the import.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextvars import copy_context
+from typing import Any, NamedTuple, Optional
+
+from . import tools
+from .deadline import Deadline
+from .exceptions import UserError
+from .messages import ToolCallPart
+from .plan import RunPlan, RunState, ToolOutcome
+from .tool_calls import call_tool, timed_out
+
+__all__ = ["Progress", "call_tools", "each_call"]
+
+_log = logging.getLogger("syncagent.tools")
+_SLICE = 0.1  # seconds between two looks at deadline and flag
+_Slot = tuple[dict[object, None], object]
+_held: tuple[int, dict[object, None]] = (os.getpid(), {})
+_warned: set[str] = set()
+
+
+class Progress(NamedTuple):
+    """
+    What happens in a step.
+
+    Args:
+        place: which call; None where nothing happened for a while.
+        outcome: what came of it; None where it begins.
+        error: what a tool raised, which ends the step.
+    """
+
+    place: Optional[int]
+    outcome: Optional[ToolOutcome] = None
+    error: Optional[BaseException] = None
+
+
+def call_tools(calls: Sequence[ToolCallPart], plan: RunPlan, state: RunState) -> list[ToolOutcome]:
+    """
+    Call the tools of one step; the outcomes stand in the order of the calls.
+
+    Raises:
+        BaseException: what a tool raised first; as :func:`each_call`.
+    """
+    outcomes: list[Any] = [None] * len(calls)
+    for place, outcome, error in each_call(calls, plan, state):
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
+        if place is not None and outcome is not None:
+            outcomes[place] = outcome
+    return outcomes
+
+
+def each_call(
+    calls: Sequence[ToolCallPart],
+    plan: RunPlan,
+    state: RunState,
+    *,
+    tick: Optional[float] = None,
+    deadline: Optional[Deadline] = None,
+) -> Generator[Progress, None, None]:
+    """
+    Call the tools of one step, up to ``plan.parallel_tools`` at a time.
+
+    Calls of sequential tools are made in the caller's thread, between those before and those after them. Leaving the
+    iterator drops the calls that did not begin; those that run are told by their deadlines.
+
+    Args:
+        tick: seconds after which a wait is interrupted by a ``Progress(None)``; None for never.
+        deadline: of this step, below the run's, for who wants to cancel it; by default the run's.
+
+    Yields:
+        Beginnings, outcomes, and as the last one an error; running calls were waited for then, up to the deadline.
+
+    Raises:
+        DeadlineExceeded, RunCancelled: while waiting.
+        UserError: ``tools.max_tool_threads`` is no number of threads.
+    """
+    for group, threaded in _groups(calls, plan):
+        if threaded:
+            yield from _Group(group, calls, plan, state, tick, deadline or plan.deadline).run()
+            continue
+        for index in group:
+            yield Progress(index)
+            yield _called_here(index, calls[index], plan, state)
+
+
+def _groups(calls: Sequence[ToolCallPart], plan: RunPlan) -> list[tuple[list[int], bool]]:
+    """The places of calls that may run beside each other, and whether they get threads."""
+    groups: list[tuple[list[int], bool]] = []
+    beside = False
+    for index, call in enumerate(calls):
+        alone = plan.tools[call.tool_name].sequential
+        if beside and not alone:
+            groups[-1][0].append(index)
+        else:
+            groups.append(([index], not alone))
+        beside = not alone
+    possible = _can_have_threads()
+    # A call that nothing runs beside needs a thread only where the run may go on without it.
+    return [
+        (group, threaded and possible and (len(group) > 1 or plan.tools[calls[group[0]].tool_name].timeout is not None))
+        for group, threaded in groups
+    ]
+
+
+def _called_here(index: int, call: ToolCallPart, plan: RunPlan, state: RunState) -> Progress:
+    try:
+        return Progress(index, call_tool(call, plan, state))
+    except StopIteration as error:
+        return Progress(index, None, error)  # raised in an iterator it would become a RuntimeError
+
+
+class _Running:
+    """A call in a thread."""
+
+    __slots__ = ("deadline", "ends", "index", "left", "thread")
+
+    def __init__(self, index: int, timeout: Optional[float], parent: Deadline) -> None:
+        self.index = index
+        self.thread = threading.current_thread()
+        self.deadline = Deadline(timeout, parent=parent)
+        self.ends = None if timeout is None else time.monotonic() + timeout
+        self.left = False  # whether the run went on without it
+
+
+class _Group:
+    """Calls of one step that run beside each other. What is shared with the threads is changed in single steps."""
+
+    def __init__(
+        self,
+        group: list[int],
+        calls: Sequence[ToolCallPart],
+        plan: RunPlan,
+        state: RunState,
+        tick: Optional[float],
+        deadline: Deadline,
+    ) -> None:
+        self._calls = calls
+        self._plan = plan
+        self._state = state
+        self._tick = tick
+        self._deadline = deadline
+        self._group = group
+        self._todo = deque(group)
+        # A context may be entered by one thread at a time, so that each call has a copy of its own.
+        self._contexts = {index: copy_context() for index in group}
+        self._running: dict[int, _Running] = {}
+        self._done: deque[tuple[_Running, Optional[ToolOutcome], Optional[BaseException]]] = deque()
+        self._failed = False  # no thread takes another call
+        self._changed = threading.Event()
+        # Seen by the caller's thread alone.
+        self._threads: list[threading.Thread] = []  # those that were not left
+        self._open = len(group)  # calls of which nothing came yet
+        self._free = 0  # threads that go on taking calls
+        self._error: Optional[BaseException] = None
+
+    def run(self) -> Iterator[Progress]:
+        """Begin, wait, and end; see :func:`each_call`."""
+        for index in self._group:
+            yield Progress(index)
+        try:
+            self._hire(min(self._plan.parallel_tools, len(self._group)))
+            yield from self._wait()
+        finally:
+            self._drop()
+            for running in list(self._running.values()):
+                self._leave(running)
+        self._join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            yield Progress(None, None, error)
+
+    def _wait(self) -> Iterator[Progress]:
+        deadline = self._deadline
+        told = time.monotonic()
+        while self._open:
+            self._changed.clear()  # before the look, so that what comes after it is not missed
+            for progress in self._news():
+                told = time.monotonic()
+                yield progress
+            if not self._open:
+                return
+            if self._error is not None and (deadline.expired or deadline.cancelled):
+                return
+            if self._todo and not self._free and not self._hire(1):
+                index = self._todo.popleft()
+                self._open -= 1
+                yield _called_here(index, self._calls[index], self._plan, self._state)
+                continue
+            deadline.check()
+            self._changed.wait(self._patience(told))
+            if self._tick is not None and time.monotonic() - told >= self._tick:
+                told = time.monotonic()
+                yield Progress(None)
+
+    def _news(self) -> Iterator[Progress]:
+        """What came since the last look; a first error drops the calls that did not begin."""
+        while self._done:
+            running, outcome, error = self._done.popleft()
+            if running.left:
+                continue
+            self._running.pop(running.index, None)
+            self._open -= 1
+            if error is None:
+                yield Progress(running.index, outcome)
+            elif self._error is None:
+                self._error = error
+                self._drop()
+            else:
+                name = self._calls[running.index].tool_name
+                _log.warning("Tool %r raised %s beside another tool's error", name, type(error).__name__)
+        now = time.monotonic()
+        for running in list(self._running.values()):
+            if running.ends is not None and now >= running.ends and not running.left and not self._done:
+                self._leave(running)
+                self._open -= 1
+                self._free -= 1
+                call = self._calls[running.index]
+                yield Progress(running.index, timed_out(call, self._plan.tools[call.tool_name]))
+
+    def _drop(self) -> None:
+        while self._todo:
+            try:
+                self._todo.popleft()
+            except IndexError:  # a thread was quicker
+                return
+            self._open -= 1
+
+    def _leave(self, running: _Running) -> None:
+        """Go on without it: whatever looks at its deadline stops, and what it returns is dropped."""
+        running.left = True
+        if running.thread in self._threads:
+            self._threads.remove(running.thread)
+        self._running.pop(running.index, None)
+        running.deadline.cancel()
+
+    def _patience(self, told: float) -> float:
+        now = time.monotonic()
+        ends = [running.ends for running in list(self._running.values()) if running.ends is not None]
+        if self._tick is not None:
+            ends.append(told + self._tick)
+        return max(0.001, min([_SLICE, *(end - now for end in ends)]))
+
+    def _join(self) -> None:
+        """Wait for the threads' ends, which have nothing left to do but their exit hooks."""
+        for thread in self._threads:
+            while thread.is_alive():
+                if self._error is None:
+                    self._deadline.check()
+                elif self._deadline.expired or self._deadline.cancelled:
+                    return
+                thread.join(_SLICE)
+
+    # --- threads -------------------------------------------------------------------------------
+
+    def _hire(self, count: int) -> bool:
+        """Start up to *count* threads; False where there was none to be had."""
+        for _ in range(count):
+            slot = _take_slot()
+            if slot is None:
+                break
+            thread = threading.Thread(target=self._work, args=(slot,), name="syncagent-tool", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # An isolated sub-interpreter, a system without another thread, or the end of the process.
+                _give_slot(slot)
+                _warn_once(f"No thread for a tool could be started ({error}); tools run in the caller's thread.")
+                break
+            self._threads.append(thread)
+            self._free += 1
+        return self._free > 0
+
+    def _work(self, slot: _Slot) -> None:
+        try:
+            while not (self._failed or self._deadline.cancelled):
+                try:
+                    index = self._todo.popleft()
+                except IndexError:
+                    return
+                if self._call(index).left:
+                    return
+        finally:
+            _call_exit_hooks()
+            _give_slot(slot)
+            self._changed.set()
+
+    def _call(self, index: int) -> _Running:
+        call, plan = self._calls[index], self._plan
+        running = _Running(index, plan.tools[call.tool_name].timeout, self._deadline)
+        self._running[index] = running
+        outcome, failure = None, None
+        try:
+            outcome = self._contexts[index].run(call_tool, call, plan, self._state, running.deadline)
+        except BaseException as error:  # SystemExit and its like too: the caller's thread is where they belong
+            failure = error
+        if running.left:
+            what = "returned" if failure is None else f"raised {type(failure).__name__}"
+            _log.debug("Tool %r %s after the run went on without it", call.tool_name, what)
+        else:
+            if failure is not None:
+                self._failed = True
+            self._done.append((running, outcome, failure))
+            self._changed.set()
+        return running
+
+
+def _call_exit_hooks() -> None:
+    for hook in list(tools.tool_thread_exit_hooks):
+        try:
+            hook()
+        except BaseException:  # the others have to be called, and there is nobody to raise to
+            _log.exception("A tool thread's exit hook failed: %r", hook)
+
+
+def _take_slot() -> Optional[_Slot]:
+    """A thread's place among all of the process; None where all are taken."""
+    global _held
+    most = tools.max_tool_threads
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise UserError(f"syncagent.tools.max_tool_threads is a number of threads from 0 on; got {most!r}.")
+    pid, held = _held
+    if pid != os.getpid():  # the threads of a parent are not here
+        held = {}
+        _held = (os.getpid(), held)
+    token = object()
+    held[token] = None
+    # No lock: two who come at once may both see one too many and go without, but never is there one too many.
+    if len(held) > most:
+        del held[token]
+        return None
+    return held, token
+
+
+def _give_slot(slot: _Slot) -> None:
+    held, token = slot
+    held.pop(token, None)
+
+
+def _can_have_threads() -> bool:
+    """False under a uWSGI that does not promise threads: its ``enable-threads`` is off, and so is ``threads``."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return True
+    options = getattr(uwsgi, "opt", {})
+    if any(options.get(name) or options.get(name.encode()) for name in ("enable-threads", "threads")):
+        return True
+    _warn_once("uWSGI runs without enable-threads, so tools run in the caller's thread in spite of parallel_tools.")
+    return False
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning(text)
