@@ -1,4 +1,4 @@
-"""Tools beside each other: how many at a time, what they see, what becomes of errors, time-outs and those that leave."""
+"""Tools beside each other: how many at a time, what they see, what becomes of errors and of those that leave."""
 
 from __future__ import annotations
 
@@ -667,7 +667,8 @@ import time
 from syncagent import Agent, Tool
 from tests.scripted_model import Scripted, call
 def hang(): time.sleep(60)
-agent = Agent(Scripted([call("hang"), call("hang")], "done"), tools=[Tool(hang, timeout=0.1, max_retries=9)], parallel_tools=2)
+tools = [Tool(hang, timeout=0.1, max_retries=9)]
+agent = Agent(Scripted([call("hang"), call("hang")], "done"), tools=tools, parallel_tools=2)
 print(agent.run_sync("Hi").data)
 """
 GEVENT = """
@@ -684,7 +685,8 @@ def nap():
     time.sleep(0.1)
     now[0] -= 1
 def one(_):
-    return Agent(Scripted([call("nap"), call("nap")], "done"), tools=[nap], parallel_tools=2).run_sync("Hi", infer_name=False).data
+    agent = Agent(Scripted([call("nap"), call("nap")], "done"), tools=[nap], parallel_tools=2, name="napping")
+    return agent.run_sync("Hi").data
 import gevent.pool
 print(sorted(set(gevent.pool.Pool(4).map(one, range(4)))), most[0] >= 4)
 """
