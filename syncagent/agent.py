@@ -403,8 +403,9 @@ class Agent(AgentDeclaration[AgentDepsT, ResultDataT]):
 
         Args:
             heartbeat: seconds of silence in a body that has begun after which a ``HeartbeatEvent`` comes; one
-                comes before each request and each tool call, too. While an answer's headers are awaited, or a
-                tool runs, there is none: give ``Deadline(cancelled=...)`` for that.
+                comes before each request and each tool call, too, and while tools run in threads
+                (``parallel_tools``). While an answer's headers are awaited, or a tool runs in the caller's
+                thread, there is none: give ``Deadline(cancelled=...)`` for that.
         """
         if infer_name and self.name is None:
             self._infer_name(1)

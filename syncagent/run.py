@@ -362,7 +362,10 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         try:
             for place, outcome, error in steps:
                 if error is not None:
-                    raise error
+                    try:
+                        raise error
+                    finally:
+                        del error  # its traceback holds this frame
                 if place is None:
                     yield messages.HeartbeatEvent()
                 elif outcome is None:

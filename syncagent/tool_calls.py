@@ -39,9 +39,7 @@ def check_depth() -> None:
         )
 
 
-def call_tool(
-    call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Optional[Deadline] = None
-) -> ToolOutcome:
+def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Optional[Deadline] = None) -> ToolOutcome:
     """
     Call one function tool, in this thread.
 
@@ -77,7 +75,9 @@ def call_tool(
         current_deadline.reset(tokens[0])
         _depth.reset(tokens[1])
     plan.deadline.check()
-    if deadline.expired and not watched:
+    if tool.timeout is not None and deadline.expired:
+        if watched:
+            return timed_out(call, tool)  # the run was busy elsewhere, or it would have gone on without the call
         _log.warning(
             "Tool %r took longer than its timeout of %g s. It was called in the run's own thread, where nothing can "
             "interrupt it; its result is used.",

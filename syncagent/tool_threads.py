@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Optional
 
 from . import tools
 from .deadline import Deadline
-from .exceptions import UserError
+from .exceptions import DeadlineExceeded, RunCancelled, UserError
 from .messages import ToolCallPart
 from .plan import RunPlan, RunState, ToolOutcome
 from .tool_calls import call_tool, timed_out
@@ -56,14 +56,18 @@ def call_tools(calls: Sequence[ToolCallPart], plan: RunPlan, state: RunState) ->
         BaseException: what a tool raised first; as :func:`each_call`.
     """
     outcomes: list[Any] = [None] * len(calls)
-    for place, outcome, error in each_call(calls, plan, state):
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # its traceback holds this frame
-        if place is not None and outcome is not None:
-            outcomes[place] = outcome
+    steps = each_call(calls, plan, state)
+    try:
+        for place, outcome, error in steps:
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame
+            if place is not None and outcome is not None:
+                outcomes[place] = outcome
+    finally:
+        steps.close()  # a Ctrl-C may come here as well as in there
     return outcomes
 
 
@@ -92,7 +96,7 @@ def each_call(
         DeadlineExceeded, RunCancelled: while waiting.
         UserError: ``tools.max_tool_threads`` is no number of threads.
     """
-    for group, threaded in _groups(calls, plan):
+    for group, threaded in _groups(calls, plan, tick is not None):
         if threaded:
             yield from _Group(group, calls, plan, state, tick, deadline or plan.deadline).run()
             continue
@@ -101,7 +105,7 @@ def each_call(
             yield _called_here(index, calls[index], plan, state)
 
 
-def _groups(calls: Sequence[ToolCallPart], plan: RunPlan) -> list[tuple[list[int], bool]]:
+def _groups(calls: Sequence[ToolCallPart], plan: RunPlan, ticking: bool) -> list[tuple[list[int], bool]]:
     """The places of calls that may run beside each other, and whether they get threads."""
     groups: list[tuple[list[int], bool]] = []
     beside = False
@@ -113,9 +117,14 @@ def _groups(calls: Sequence[ToolCallPart], plan: RunPlan) -> list[tuple[list[int
             groups.append(([index], not alone))
         beside = not alone
     possible = _can_have_threads()
-    # A call that nothing runs beside needs a thread only where the run may go on without it.
+    # A call that nothing runs beside needs a thread only where the caller has something else to do meanwhile.
     return [
-        (group, threaded and possible and (len(group) > 1 or plan.tools[calls[group[0]].tool_name].timeout is not None))
+        (
+            group,
+            threaded
+            and possible
+            and (len(group) > 1 or ticking or plan.tools[calls[group[0]].tool_name].timeout is not None),
+        )
         for group, threaded in groups
     ]
 
@@ -130,7 +139,7 @@ def _called_here(index: int, call: ToolCallPart, plan: RunPlan, state: RunState)
 class _Running:
     """A call in a thread."""
 
-    __slots__ = ("deadline", "ends", "index", "left", "thread")
+    __slots__ = ("_settled", "deadline", "ends", "index", "left", "thread")
 
     def __init__(self, index: int, timeout: Optional[float], parent: Deadline) -> None:
         self.index = index
@@ -138,6 +147,11 @@ class _Running:
         self.deadline = Deadline(timeout, parent=parent)
         self.ends = None if timeout is None else time.monotonic() + timeout
         self.left = False  # whether the run went on without it
+        self._settled = threading.Lock()
+
+    def settle(self) -> bool:
+        """True for the first who asks: the thread that has something to say, or the run that goes on without it."""
+        return self._settled.acquire(blocking=False)
 
 
 class _Group:
@@ -197,14 +211,15 @@ class _Group:
                 yield progress
             if not self._open:
                 return
-            if self._error is not None and (deadline.expired or deadline.cancelled):
+            if self._error is not None and _is_over(deadline):
                 return
             if self._todo and not self._free and not self._hire(1):
                 index = self._todo.popleft()
                 self._open -= 1
                 yield _called_here(index, self._calls[index], self._plan, self._state)
                 continue
-            deadline.check()
+            if self._error is None:
+                deadline.check()
             self._changed.wait(self._patience(told))
             if self._tick is not None and time.monotonic() - told >= self._tick:
                 told = time.monotonic()
@@ -214,8 +229,6 @@ class _Group:
         """What came since the last look; a first error drops the calls that did not begin."""
         while self._done:
             running, outcome, error = self._done.popleft()
-            if running.left:
-                continue
             self._running.pop(running.index, None)
             self._open -= 1
             if error is None:
@@ -228,7 +241,7 @@ class _Group:
                 _log.warning("Tool %r raised %s beside another tool's error", name, type(error).__name__)
         now = time.monotonic()
         for running in list(self._running.values()):
-            if running.ends is not None and now >= running.ends and not running.left and not self._done:
+            if running.ends is not None and now >= running.ends and running.settle():
                 self._leave(running)
                 self._open -= 1
                 self._free -= 1
@@ -264,7 +277,7 @@ class _Group:
             while thread.is_alive():
                 if self._error is None:
                     self._deadline.check()
-                elif self._deadline.expired or self._deadline.cancelled:
+                elif _is_over(self._deadline):
                     return
                 thread.join(_SLICE)
 
@@ -276,12 +289,15 @@ class _Group:
             slot = _take_slot()
             if slot is None:
                 break
-            thread = threading.Thread(target=self._work, args=(slot,), name="syncagent-tool", daemon=True)
             try:
+                thread = threading.Thread(target=self._work, args=(slot,), name="syncagent-tool", daemon=True)
                 thread.start()
-            except RuntimeError as error:
-                # An isolated sub-interpreter, a system without another thread, or the end of the process.
+            except BaseException as error:
+                # What came up in spite of an interruption finds nothing to do, so that its place can be given back.
                 _give_slot(slot)
+                if not isinstance(error, RuntimeError):
+                    raise
+                # An isolated sub-interpreter, a system without another thread, or the end of the process.
                 _warn_once(f"No thread for a tool could be started ({error}); tools run in the caller's thread.")
                 break
             self._threads.append(thread)
@@ -295,31 +311,45 @@ class _Group:
                     index = self._todo.popleft()
                 except IndexError:
                     return
-                if self._call(index).left:
+                if not self._call(index):
                     return
         finally:
             _call_exit_hooks()
             _give_slot(slot)
             self._changed.set()
 
-    def _call(self, index: int) -> _Running:
+    def _call(self, index: int) -> bool:
+        """Make one call; whether this thread may go on with another."""
         call, plan = self._calls[index], self._plan
         running = _Running(index, plan.tools[call.tool_name].timeout, self._deadline)
         self._running[index] = running
-        outcome, failure = None, None
         try:
             outcome = self._contexts[index].run(call_tool, call, plan, self._state, running.deadline)
         except BaseException as error:  # SystemExit and its like too: the caller's thread is where they belong
-            failure = error
-        if running.left:
-            what = "returned" if failure is None else f"raised {type(failure).__name__}"
-            _log.debug("Tool %r %s after the run went on without it", call.tool_name, what)
-        else:
-            if failure is not None:
-                self._failed = True
-            self._done.append((running, outcome, failure))
-            self._changed.set()
-        return running
+            self._tell(running, None, error)
+            return False
+        return self._tell(running, outcome, None)
+
+    def _tell(self, running: _Running, outcome: Optional[ToolOutcome], error: Optional[BaseException]) -> bool:
+        """Hand over what came of a call; False where the run went on without it."""
+        if running.left or not running.settle():
+            what = "returned" if error is None else f"raised {type(error).__name__}"
+            _log.debug("Tool %r %s after the run went on without it", self._calls[running.index].tool_name, what)
+            return False
+        if error is not None:
+            self._failed = True
+        self._done.append((running, outcome, error))
+        self._changed.set()
+        return True
+
+
+def _is_over(deadline: Deadline) -> bool:
+    """Whether to wait no longer, for one who has another error to raise."""
+    try:
+        deadline.check()
+    except (DeadlineExceeded, RunCancelled):
+        return True
+    return False
 
 
 def _call_exit_hooks() -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "ToolParams",
     "ToolPrepareFunc",
     "max_tool_threads",
+    "on_tool_thread_exit",
     "tool_thread_exit_hooks",
 ]
 
@@ -128,10 +129,35 @@ A run that gets none calls its tools in its own thread.
 
 tool_thread_exit_hooks: list[Callable[[], object]] = []
 """
-Called in each thread that called tools before it ends; append Django's ``django.db.connections.close_all``.
+Called in each thread that called tools before it ends; see :func:`on_tool_thread_exit`. Remove one to be rid of it.
 
 What one raises is logged, and the others are called all the same.
 """
+
+_Hook = TypeVar("_Hook", bound=Callable[[], object])
+
+
+def on_tool_thread_exit(function: _Hook) -> _Hook:
+    """
+    Have *function* called in each thread of ``parallel_tools`` before it ends, to close what tools opened there.
+
+    Args:
+        function: takes nothing, such as Django's ``django.db.connections.close_all``; added once.
+
+    Returns:
+        The function, so that this is a decorator, too.
+
+    Raises:
+        UserError: it is no function, or a coroutine function.
+    """
+    if not callable(function):
+        raise UserError(f"What is called at a thread's end is a function; got {type(function).__name__}.")
+    from .schema.signature import refuse_coroutine
+
+    refuse_coroutine(function, "thread exit hook")
+    if function not in tool_thread_exit_hooks:
+        tool_thread_exit_hooks.append(function)
+    return function
 
 
 class Tool(Generic[AgentDepsT]):
@@ -241,7 +267,12 @@ class Tool(Generic[AgentDepsT]):
         raise AttributeError(f"A Tool cannot be changed; make a new one without {name}.")
 
     def __repr__(self) -> str:
-        return f"Tool(name={self.name!r}, takes_ctx={self.takes_ctx!r}, max_retries={self.max_retries!r})"
+        shown = f"Tool(name={self.name!r}, takes_ctx={self.takes_ctx!r}, max_retries={self.max_retries!r}"
+        if self.sequential:
+            shown += ", sequential=True"
+        if self.timeout is not None:
+            shown += f", timeout={self.timeout!r}"
+        return shown + ")"
 
     def definition(self) -> ToolDefinition:
         """What the model is told, before ``prepare``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -394,6 +395,109 @@ def test_waiting_ends_with_the_run(how: str) -> None:
         release.set()
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals here")
+def test_an_interrupt_while_waiting_passes_at_once() -> None:
+    """What a signal handler raises in the caller's thread ends the run; tools are told, the rest is dropped."""
+    begun, told = [], threading.Event()
+
+    def hang(ctx: RunContext[None]) -> None:
+        begun.append(1)
+        while not ctx.deadline.cancelled:
+            time.sleep(0.01)
+        told.set()
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    agent = Agent(Scripted(calls(*["hang"] * 4), "done"), tools=[hang], parallel_tools=2)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            agent.run_sync("Hi")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert told.wait(10)
+    assert len(begun) == 2
+
+
+def test_an_error_is_not_lost_when_the_run_is_cancelled() -> None:
+    """While the rest is waited for, somebody stops the run: the tool's error is what the caller gets."""
+    failed, release = threading.Event(), threading.Event()
+
+    def boom() -> None:
+        begun.wait(10)
+        failed.set()
+        raise ValueError("mine")
+
+    def hang() -> None:
+        begun.wait(10)
+        release.wait(10)
+
+    begun = threading.Barrier(2)
+    agent = Agent(Scripted(calls("boom", "hang"), "done"), tools=[boom, hang], parallel_tools=2)
+    try:
+        with pytest.raises(ValueError, match="mine"):
+            agent.run_sync("Hi", deadline=Deadline(cancelled=failed.is_set))
+    finally:
+        release.set()
+
+
+def test_an_error_after_a_time_out_stops_nothing() -> None:
+    """A call that the run went on without raises: the calls that wait are made all the same."""
+
+    def late(ctx: RunContext[None]) -> None:
+        while not ctx.deadline.cancelled:
+            time.sleep(0.001)
+        raise ValueError("nobody waits for it")
+
+    agent = Agent(
+        Scripted(calls("late", "late", "where", "where"), "done"),
+        tools=[Tool(late, timeout=0.05, max_retries=9), where],
+        parallel_tools=2,
+    )
+    assert returned(agent) == ["Tool timed out after 0.05 s"] * 2 + [HERE] * 2
+
+
+def test_late_is_late_though_nobody_looked() -> None:
+    """Where the reader of the events is busy, a result that came after the tool's time is none."""
+
+    def slow() -> str:
+        time.sleep(0.1)
+        return "late"
+
+    agent = Agent(streamed("slow"), tools=[Tool(slow, timeout=0.05, max_retries=9)], parallel_tools=2)
+    contents = []
+    with agent.run_stream_events("Hi", heartbeat=0.01) as events:
+        called = False
+        for event in events:
+            if called and isinstance(event, HeartbeatEvent):
+                called = False
+                time.sleep(0.3)
+            called = called or isinstance(event, FunctionToolCallEvent)
+            if isinstance(event, FunctionToolResultEvent):
+                contents.append(event.result.content)
+    assert contents == ["Tool timed out after 0.05 s"]
+
+
+def test_functions_for_the_end_of_a_thread() -> None:
+    """The decorator adds a function once and gives it back; what cannot be called is refused."""
+
+    async def asynchronous() -> None:
+        raise AssertionError("never awaited")
+
+    try:
+        assert tools.on_tool_thread_exit(where) is where
+        tools.on_tool_thread_exit(where)
+        assert tools.tool_thread_exit_hooks == [where]
+    finally:
+        tools.tool_thread_exit_hooks.remove(where)
+    with pytest.raises(UserError, match="is a function; got str"):
+        tools.on_tool_thread_exit("close_all")  # type: ignore[type-var] # what is tested
+    with pytest.raises(UserError, match="asynchronous"):
+        tools.on_tool_thread_exit(asynchronous)
+
+
 def test_exit_hooks(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each thread calls them when it ends, also after an error; one that fails is logged, the others are called."""
     closed: list[str] = []
@@ -430,9 +534,10 @@ def test_a_limit_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Agent(Scripted(calls("meet", "meet", "meet", "meet"), "done"), tools=[together(2)], parallel_tools=4)
     assert returned(agent) == [HERE] * 4
     monkeypatch.setattr(tools, "max_tool_threads", 0)
-    assert returned(Agent(Scripted(calls("where", "where"), "done"), tools=[where], parallel_tools=4)) == [
-        threading.current_thread().name
-    ] * 2
+    assert (
+        returned(Agent(Scripted(calls("where", "where"), "done"), tools=[where], parallel_tools=4))
+        == [threading.current_thread().name] * 2
+    )
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, None])
@@ -500,18 +605,32 @@ def test_the_depth_is_counted_through_threads() -> None:
         agent.run_sync("Hi", model=Scripted(calls("again", "where"), "done"))
 
 
-def test_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The caller's thread does everything, and one warning says so."""
+@pytest.mark.parametrize("where_it_fails", ["start", "__init__"])
+def test_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where_it_fails: str
+) -> None:
+    """The caller's thread does everything, and one warning says so; newer Pythons refuse a daemon when it is made."""
 
-    def start(self: threading.Thread) -> None:
+    def refuse(self: threading.Thread, *args: Any, **options: Any) -> None:
         raise RuntimeError("thread is not supported for isolated subinterpreters")
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, where_it_fails, refuse)
     for _ in range(2):
         agent = Agent(Scripted(calls("where", "where"), "done"), tools=[where], parallel_tools=2)
         assert returned(agent) == [threading.current_thread().name] * 2
     (record,) = caplog.records
     assert "isolated subinterpreters" in record.getMessage()
+
+
+def test_a_start_that_is_interrupted_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a thread starts passes; the fixture above sees that no place is lost."""
+
+    def interrupted(self: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Agent(Scripted(calls("where", "where")), tools=[where], parallel_tools=2).run_sync("Hi")
 
 
 @pytest.mark.parametrize(
@@ -558,20 +677,21 @@ def test_events_of_a_step() -> None:
     assert [content for _, _, content in answers(messages[2])] == ["slow", "quick"]
 
 
-def test_heartbeats_while_tools_run() -> None:
-    """A silent tool in a thread does not make the stream silent."""
+@pytest.mark.parametrize("count", [1, 2])
+def test_heartbeats_while_tools_run(count: int) -> None:
+    """A silent tool in a thread does not make the stream silent; a single one gets a thread for that."""
     release = threading.Event()
 
     def slow() -> None:
         release.wait(10)
 
-    agent = Agent(streamed("slow", "slow"), tools=[slow], parallel_tools=2)
+    agent = Agent(streamed(*["slow"] * count), tools=[slow], parallel_tools=2)
     beats = 0
     with agent.run_stream_events("Hi", heartbeat=0.05) as events:
         called = 0
         for event in events:
             called += isinstance(event, FunctionToolCallEvent)
-            if called == 2 and isinstance(event, HeartbeatEvent):
+            if called == count and isinstance(event, HeartbeatEvent):
                 beats += 1
                 if beats == 3:
                     release.set()

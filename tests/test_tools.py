@@ -42,6 +42,10 @@ def test_a_tool_has_the_attributes_it_was_given() -> None:
     assert (named.max_retries, named.name, named.description, named.docstring_format) == (2, "get", "Other.", "google")
     assert repr(named) == "Tool(name='get', takes_ctx=True, max_retries=2)"
     assert Tool(fetch, description="").description == ""
+    assert (tool.sequential, tool.timeout) == (False, None)
+    timed = Tool(fetch, sequential=True, timeout=2.5)
+    assert (timed.sequential, timed.timeout) == (True, 2.5)
+    assert repr(timed) == "Tool(name='fetch', takes_ctx=True, max_retries=None, sequential=True, timeout=2.5)"
 
 
 def test_a_tool_is_immutable() -> None:

@@ -17,7 +17,7 @@ from syncagent.agent import AgentRun, AgentRunResult, CallToolsNode, End, ModelR
 from syncagent.messages import ModelMessage
 from syncagent.models.test import TestModel
 from syncagent.result import FinalResult, RunEvents, StreamedRunResult
-from syncagent.tools import ToolDefinition
+from syncagent.tools import ToolDefinition, on_tool_thread_exit
 from syncagent.usage import Usage
 
 
@@ -191,6 +191,23 @@ def prepare(ctx: RunContext[Deps], definition: ToolDefinition) -> Optional[ToolD
     return None if ctx.deps.city == "Rome" else definition
 
 
-tool = Tool(forecast, prepare=prepare)
-with_tools = Agent("test", deps_type=Deps, tools=[tool, forecast, without_context])
+@typed.tool(sequential=True, timeout=2.5)
+def timed(ctx: RunContext[Deps], days: int) -> str:
+    return ctx.deps.city
+
+
+@plain.tool_plain(sequential=True, timeout=5)
+def alone(days: int) -> str:
+    return ""
+
+
+@on_tool_thread_exit
+def close_all() -> None:
+    """Close what this thread opened."""
+
+
+on_tool_thread_exit(alone)  # type: ignore[type-var] # takes an argument
+Agent("test", parallel_tools="4")  # type: ignore[call-overload] # a number
+tool = Tool(forecast, prepare=prepare, sequential=True, timeout=5)
+with_tools = Agent("test", deps_type=Deps, tools=[tool, forecast, without_context], parallel_tools=4)
 assert_type(with_tools, Agent[Deps, str])
