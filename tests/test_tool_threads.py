@@ -645,7 +645,7 @@ def test_uwsgi_without_threads(
     class FakeModule:
         opt = options
 
-    monkeypatch.setitem(sys.modules, "uwsgi", FakeModule)  # type: ignore[arg-type] # read as a module
+    monkeypatch.setitem(sys.modules, "uwsgi", FakeModule)
     for _ in range(2):
         agent = Agent(Scripted(calls("where", "where"), "done"), tools=[where], parallel_tools=2)
         assert returned(agent) == [HERE if threaded else threading.current_thread().name] * 2
