@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .schema.structure import make_converter
     from .settings import ModelSettings
     from .tools import RunContext, Tool
+    from .transport.policy import policy
     from .transport.retry import RetryPolicy
     from .usage import UsageLimits
 
@@ -84,6 +85,7 @@ __all__ = [
     "__version__",
     "capture_run_messages",
     "make_converter",
+    "policy",
     "register_provider",
 ]
 
@@ -121,6 +123,7 @@ _HOMES = {
     "ModelSettings": "settings",
     "RunContext": "tools",
     "Tool": "tools",
+    "policy": "transport.policy",
     "RetryPolicy": "transport.retry",
     "UsageLimits": "usage",
 }

@@ -139,11 +139,13 @@ def embed(
             timeout=timeout,
             retry_policy=retry_policy,
             decode_error=import_module(f".models.{api.errors}", __package__).decode_error,
+            provider=source.name,
         )
         answer = source.transport.send(request, limit)
         found = _read(api, answer, len(chunk), source.name, name)
         vectors += found.vectors
         usage.incr(Usage(1, found.tokens, None, found.tokens))
+        usage.count_unanswered(answer.unanswered)
         answered = found.model_name or answered
     return EmbeddingResult(vectors, usage, answered, source.name)
 
@@ -244,13 +246,15 @@ def _read(api: _Api, answer: HttpResponse, expected: int, provider_name: str, mo
         if len(found.vectors) != expected:
             raise ValueError(f"expected {expected} vectors, got {len(found.vectors)}")
     except ValueError as error:
-        raise ModelResponseError(
+        unreadable = ModelResponseError(
             f"The answer of {provider_name} {model_name} cannot be used: {error}",
             model_name=model_name,
             request_id=answer.request_id,
             attempts=answer.attempts,
             elapsed=answer.elapsed,
-        ) from None
+        )
+        unreadable.unanswered_requests = answer.unanswered
+        raise unreadable from None
     return found
 
 

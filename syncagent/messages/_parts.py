@@ -246,6 +246,12 @@ class ModelResponse:
     provider_response_id: Optional[str] = attrs.field(default=None, eq=False, kw_only=True)
     provider_details: Optional[dict[str, Any]] = attrs.field(default=None, eq=False, kw_only=True)
 
+    @property
+    def attempts(self) -> int:
+        """How many requests the transport sent for it: 1, or more where one was tried again."""
+        attempts = (self.provider_details or {}).get("attempts", 1)
+        return attempts if type(attempts) is int else 1
+
     def cost(self, prices: "Optional[PriceSource]" = None) -> Optional[Decimal]:
         """
         US dollars that the response cost, by its usage, model and time; None where no price is known.

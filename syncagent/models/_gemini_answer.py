@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
@@ -385,6 +386,8 @@ _KINDS: dict[str, ErrorKind] = {
     "UNAVAILABLE": "overloaded",
 }
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"})
+# https://protobuf.dev/reference/protobuf/google.protobuf/#duration, in JSON
+_DURATION = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?s")
 _TOO_LONG = ("exceeds the maximum number of tokens", "maximum context length", "input context is too long")
 
 
@@ -410,7 +413,17 @@ def decode_error(status: int, body: object) -> ErrorInfo:
         kind = "quota"
     elif status == 400 and any(words in text for words in _TOO_LONG):
         kind = "context_too_long"
-    return ErrorInfo(text or None, None if code is None else str(code)[:200], kind)
+    wait = None if kind == "quota" else _retry_delay(details)
+    return ErrorInfo(text or None, None if code is None else str(code)[:200], kind, wait)
+
+
+def _retry_delay(details: list[Mapping[str, Any]]) -> Optional[float]:
+    """Seconds: ``RetryInfo`` holds a duration such as ``34.5s``; Google sends no header for it."""
+    for item in details:
+        delay = item.get("retryDelay")
+        if isinstance(delay, str) and _DURATION.fullmatch(delay):
+            return float(delay[:-1])
+    return None
 
 
 def _error(body: object) -> Optional[Mapping[str, Any]]:

@@ -46,6 +46,8 @@ class Reading:
         self._accept = accept
         self.response = StreamedResponse(self._items(), model_name=model.model_name, provider_name=model.system)
         self.response.pace = http
+        if http.unanswered:
+            self.response.count_unanswered(http.unanswered)
 
     def _items(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
         http, response = self._http, self.response

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Optional, Union
 
-from ..exceptions import DeadlineExceeded, FallbackExceptionGroup, ModelAPIError, RunCancelled, UserError
+import attrs
+
+from ..exceptions import (
+    AgentRunError,
+    DeadlineExceeded,
+    FallbackExceptionGroup,
+    IncompleteStreamError,
+    ModelAPIError,
+    ModelConnectionError,
+    ModelTimeoutError,
+    RunCancelled,
+    UserError,
+)
 from ..schema.signature import refuse_coroutine
-from .base import Model
+from .base import Model, response_of
 from .profiles import ModelProfile
 from .streamed_response import StreamedResponse
 from .wrapper import model_of
@@ -25,6 +38,7 @@ FallbackOn = Union[Callable[[Exception], bool], type[Exception], tuple[type[Exce
 """Which errors are a reason to ask the next model: exception classes, or a function that says it."""
 
 _log = logging.getLogger("syncagent.models.fallback")
+_CUT = (ModelConnectionError, ModelTimeoutError, IncompleteStreamError, DeadlineExceeded, RunCancelled)
 
 
 class FallbackModel(Model):
@@ -104,14 +118,18 @@ class FallbackModel(Model):
             DeadlineExceeded, RunCancelled: the run's time is over, or it was stopped.
         """
         failures: list[Exception] = []
+        lost = 0
         for model in self.models:
             try:
-                return model.request(messages, model_settings, model_request_parameters)
+                answer = model.request(messages, model_settings, model_request_parameters)
             except Exception as error:
+                lost = _add_up(error, lost)
                 if not self._is_reason(error):
                     raise
                 self._keep(error, model, failures, model_request_parameters)
-        raise FallbackExceptionGroup("All models from FallbackModel failed", failures)
+            else:
+                return _counted(answer, lost) if lost else answer
+        raise _none_could(failures, lost)
 
     @contextmanager
     def request_stream(
@@ -126,7 +144,9 @@ class FallbackModel(Model):
         The errors are those of :meth:`request`, up to the first content; later ones are the model's own.
         """
         failures: list[Exception] = []
+        lost = 0
         for model in self.models:
+            response = None
             try:
                 with ExitStack() as stack:
                     response = stack.enter_context(
@@ -135,14 +155,17 @@ class FallbackModel(Model):
                     response.begin()
                     opened = stack.pop_all()
             except Exception as error:
+                lost = _add_up(error, lost, response)
                 if not self._is_reason(error):
                     raise
                 self._keep(error, model, failures, model_request_parameters)
             else:
+                if lost:
+                    response.count_unanswered(lost)
                 with opened:
                     yield response
                 return
-        raise FallbackExceptionGroup("All models from FallbackModel failed", failures)
+        raise _none_could(failures, lost)
 
     def _keep(
         self, error: Exception, model: Model, failures: list[Exception], parameters: ModelRequestParameters
@@ -150,7 +173,11 @@ class FallbackModel(Model):
         failures.append(error)
         _log.warning("Model %s failed with %s.", model.model_name, type(error).__name__)
         if len(failures) < len(self.models):
-            parameters.deadline.check()  # the error at hand becomes its __context__
+            try:
+                parameters.deadline.check()
+            except (DeadlineExceeded, RunCancelled) as stop:  # the error at hand becomes its __context__
+                stop.unanswered_requests = getattr(error, "unanswered_requests", 0)
+                raise
 
     def _is_reason(self, error: Exception) -> bool:
         if isinstance(error, (DeadlineExceeded, RunCancelled)):
@@ -160,6 +187,30 @@ class FallbackModel(Model):
             return True
         # A FallbackModel among the models: what made each of its models fail is what counts.
         return isinstance(error, FallbackExceptionGroup) and all(self._is_reason(one) for one in error.exceptions)
+
+
+def _add_up(error: Exception, lost: int, begun: Optional[StreamedResponse] = None) -> int:
+    """Write on *error* how many requests got no complete answer so far, those *lost* before included; gives that."""
+    if isinstance(error, AgentRunError):
+        lost += error.unanswered_requests
+        if begun is not None:  # nobody will count it, since it becomes nobody's
+            lost += isinstance(error, _CUT) + (begun.usage().details or {}).get("unanswered_requests", 0)
+        error.unanswered_requests = lost
+    return lost
+
+
+def _counted(answer: ModelResponse, lost: int) -> ModelResponse:
+    """The answer, with the requests in its usage that were lost before it; the model's object is not changed."""
+    response = response_of(answer)
+    usage = copy.copy(response.usage)
+    usage.count_unanswered(lost)
+    return attrs.evolve(response, usage=usage)
+
+
+def _none_could(failures: list[Exception], lost: int) -> FallbackExceptionGroup:
+    group = FallbackExceptionGroup("All models from FallbackModel failed", failures)
+    group.unanswered_requests = lost
+    return group
 
 
 def _classes_or_function(

@@ -79,6 +79,7 @@ class StreamedResponse:
         self._ended = False
         self._parts: dict[int, _Growing] = {}
         self._usage = Usage()
+        self._unanswered = 0
         self._model_name = model_name
         self._provider_name = provider_name
         self.timestamp = timestamp or dt.datetime.now(dt.timezone.utc)
@@ -241,9 +242,19 @@ class StreamedResponse:
         if info.model_name:
             self._model_name = known.model_name = info.model_name
         if info.usage is not None:
-            self._usage = known.usage = info.usage
+            usage = info.usage
+            if self._unanswered:
+                usage = copy.copy(usage)
+                usage.count_unanswered(self._unanswered)
+            self._usage = known.usage = usage
             if self.on_usage is not None:
-                self.on_usage(info.usage)
+                self.on_usage(usage)
+
+    def count_unanswered(self, requests: int) -> None:
+        """Count requests that were sent for it and got no complete answer: they stand in its usage."""
+        self._unanswered += requests
+        self._usage = copy.copy(self._usage)
+        self._usage.count_unanswered(requests)
 
     @property
     def model_name(self) -> str:

@@ -69,11 +69,16 @@ class WireRequest(NamedTuple):
 
 
 class ErrorInfo(NamedTuple):
-    """What a provider says of an error; *kind* is None where the status alone tells."""
+    """
+    What a provider says of an error; *kind* is None where the status alone tells.
+
+    *retry_after* is the seconds to wait, of a provider that says it in the body; a header beats it.
+    """
 
     message: Optional[str] = None
     code: Optional[str] = None
     kind: Optional[ErrorKind] = None
+    retry_after: Optional[float] = None
 
 
 class ResponseInfo:

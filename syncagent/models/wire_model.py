@@ -139,6 +139,7 @@ class WireModel(Model):
             response = self._wire.decode(body)
         except MISREAD as error:
             raise self.unreadable(error, request, answer) from (None if isinstance(error, ValueError) else error)
+        response.usage.count_unanswered(answer.unanswered)
         return self._finished(response, answer.attempts)
 
     @contextmanager
@@ -236,6 +237,7 @@ class WireModel(Model):
             retry_policy=parameters.retry_policy or settings.get("retry_policy"),
             idempotency_key=parameters.idempotency_key,
             decode_error=self._wire.decode_error,
+            provider=provider.name,
         )
 
     def _finished(self, response: ModelResponse, attempts: int) -> ModelResponse:
@@ -250,14 +252,19 @@ class WireModel(Model):
         self, error: Exception, request: HttpRequest, answer: Union[HttpResponse, HttpStream]
     ) -> ModelResponseError:
         """The error that says what a wire raised over *answer*; a key that the server repeats is not in it."""
+        from ..transport import HttpStream
+
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} while reading it: {error}"
         given = getattr(request.auth, "given", None)
         if given:
             words = redact(words, given)
-        return ModelResponseError(
+        found = ModelResponseError(
             f"The answer of {self._provider.name} {self._model_name} cannot be used: {words}",
             model_name=self._model_name,
             request_id=answer.request_id,
             attempts=answer.attempts,
             elapsed=answer.elapsed,
         )
+        if not isinstance(answer, HttpStream):  # the usage of a stream that has begun holds them
+            found.unanswered_requests = answer.unanswered
+        return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from ..deadline import Deadline
-from ..exceptions import ModelAPIError, UserError
+from ..exceptions import AgentRunError, ModelAPIError, UserError
+from .budget import reward
 from .records import HttpRequest, HttpResponse
 from .retry import RetryPolicy, keep_trying
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
     import requests
 
+    from .exchange import Exchange
     from .session import CallerSession, OwnSession
     from .stream import HttpStream
 
 __all__ = ["Transport", "shared_transport"]
 
+T = TypeVar("T")
 SessionLike = Union["requests.Session", Callable[[], "requests.Session"], None]
 
 
@@ -85,13 +88,7 @@ class Transport:
         from .exchange import Exchange  # brings requests
 
         exchange = Exchange(self.session, request, deadline, request.retry_policy or self._policy, streamed=False)
-        try:
-            return exchange.send()
-        except ModelAPIError as error:
-            if not exchange.worth():
-                raise
-            first = error
-        return keep_trying(exchange.send, first, exchange.worth, exchange.policy, deadline)
+        return _tried(exchange, exchange.send, request, deadline)
 
     def stream(self, request: HttpRequest, deadline: Deadline) -> AbstractContextManager[HttpStream]:
         """
@@ -103,13 +100,7 @@ class Transport:
         from .exchange import Exchange
 
         exchange = Exchange(self.session, request, deadline, request.retry_policy or self._policy, streamed=True)
-        try:
-            return exchange.stream()
-        except ModelAPIError as error:
-            if not exchange.worth():
-                raise
-            first = error
-        return keep_trying(exchange.stream, first, exchange.worth, exchange.policy, deadline)
+        return _tried(exchange, exchange.stream, request, deadline)
 
     def close(self) -> None:
         """Close what this process holds; a later request makes it anew. A caller's session is left open."""
@@ -174,6 +165,25 @@ def shared_transport(
     if transport is None:
         transport = _shared.setdefault(key, Transport(**settings))
     return transport
+
+
+def _tried(exchange: Exchange, attempt: Callable[[], T], request: HttpRequest, deadline: Deadline) -> T:
+    """What *attempt* gives, after as many tries as its policy and the budget allow."""
+    try:
+        try:
+            answer = attempt()
+        except ModelAPIError as error:
+            if not exchange.worth():
+                raise
+            first = error
+        else:
+            if exchange.policy.budget and exchange.attempts == 1:
+                reward(request.url, request.model_name, exchange.policy.budget)
+            return answer
+        return keep_trying(attempt, first, exchange.worth, exchange.policy, deadline, exchange.budget())
+    except AgentRunError as error:
+        exchange.tell_on(error)
+        raise
 
 
 _DEFAULT_POLICY = RetryPolicy()

@@ -18,6 +18,7 @@ import attrs
 
 from ..deadline import Deadline
 from ..exceptions import DeadlineExceeded, ModelAPIError, ModelResponseError, ModelTimeoutError, UserError
+from ..permission import check_allow_model_requests
 from .addresses import host_name, is_public_text
 from .client import Transport
 from .records import HttpRequest
@@ -98,11 +99,14 @@ def download(
         model_name: for errors.
 
     Raises:
-        UserError: the address is refused: it is not plain, or leads to a host that is not public.
+        UserError: the address is refused: it is not plain, leads to a host that is not public, or to one that
+            ``syncagent.policy`` does not allow.
+        RuntimeError: requests are not allowed (``SYNCAGENT_ALLOW_MODEL_REQUESTS=0``).
         ModelResponseError: the body is too large, or of another type.
         ModelAPIError: it failed, after as many tries as the policy allows.
         DeadlineExceeded, RunCancelled: the run has to stop.
     """
+    check_allow_model_requests()
     run = deadline if deadline is not None else Deadline()
     run.check()
     own = Deadline(timeout, parent=run)

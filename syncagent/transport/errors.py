@@ -8,6 +8,7 @@ out in a body, and raw reads raise urllib3's own.
 from __future__ import annotations
 
 import http.client
+import math
 import socket
 import ssl
 import zlib
@@ -38,7 +39,7 @@ from .reader import AnswerTooLarge
 from .records import HttpRequest
 from .retry import RetryPolicy, retry_after, retryable_status
 
-__all__ = ["FAILURES", "Failure", "broken", "is_dead_connection", "refused"]
+__all__ = ["FAILURES", "Failure", "broken", "is_dead_connection", "never_sent", "refused"]
 
 FAILURES = (
     OSError,
@@ -79,6 +80,16 @@ _BAD_REQUEST = (
     urllib3_errors.LocationValueError,
 )
 _CONNECTING = (urllib3_errors.ConnectTimeoutError, requests_errors.ConnectTimeout)
+_UNCONNECTED = (
+    *_CONNECTING,
+    *_BAD_REQUEST,
+    urllib3_errors.NewConnectionError,
+    urllib3_errors.ProxyError,
+    socket.gaierror,
+    ConnectionRefusedError,
+    ssl.SSLCertVerificationError,
+    CertificateError,
+)
 _DROPPED = (
     ConnectionError,
     http.client.RemoteDisconnected,
@@ -121,6 +132,8 @@ def refused(
         return Failure(ModelResponseError(text, model_name=request.model_name, **attributes), False)
     info = request.decode_error(status, parsed) if request.decode_error is not None else None
     kind = info.kind if info is not None else None
+    if attributes["retry_after"] is None:
+        attributes["retry_after"] = _asked_in_body(info)
     again = status >= 400 and kind not in _FINAL and retryable_status(status, headers)
     if status == 402:
         again = False
@@ -190,6 +203,11 @@ def is_dead_connection(error: Exception) -> bool:
     return any(isinstance(found, _DROPPED) for found in _chain(error))
 
 
+def never_sent(error: Exception) -> bool:
+    """Whether *error* says that there was no connection, so that nothing can have been sent."""
+    return any(isinstance(found, _UNCONNECTED) for found in _chain(error))
+
+
 def _by_root(
     chain: list[BaseException],
     host: str,
@@ -230,6 +248,14 @@ def _by_root(
         text = f"The answer of {host} is not HTTP that can be read: {_words(found)}"
         return made(ModelResponseError, text, False)
     return None
+
+
+def _asked_in_body(info: object) -> Optional[float]:
+    """The seconds to wait that a wire found in an error's body, where there is no header for it."""
+    seconds = getattr(info, "retry_after", None)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if 0 < seconds < math.inf else None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -9,16 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Optional, Union
 
 from ..deadline import Deadline
-from ..exceptions import UserError
+from ..exceptions import AgentRunError, DeadlineExceeded, ModelAPIError, RunCancelled, UserError
+from .answers import request_id
 from .body import Body
+from .budget import Budget, budget_for
 from .connection import Call
-from .errors import FAILURES, Failure, broken, refused
+from .errors import FAILURES, Failure, broken, never_sent, refused
+from .policy import in_force, sending
 from .records import HttpRequest, HttpResponse
 from .retry import LEAST_TIME, RetryPolicy
+from .slots import Lease
 from .stream import HttpStream
 
 __all__ = ["Exchange"]
 
+_log = logging.getLogger("syncagent.transport")
 _CONNECT = 5.0  # seconds
 _FIRST_BYTE = 600.0  # reasoning models are silent for minutes
 _BETWEEN_CHUNKS = 60.0
@@ -29,6 +35,7 @@ _ERROR_BODY = 65_536
 _ERROR_TIME = 10.0  # seconds for an error's body, which adds little to its status
 _AT_THE_END = 0.02  # seconds before the deadline in which a time-out counts as caused by it
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
+_SHOWN = 200  # characters of an address in a log
 
 
 class Exchange:
@@ -41,12 +48,18 @@ class Exchange:
         deadline: of the run.
         policy: how often it is tried.
         streamed: whether the answer is handed on while it arrives.
+
+    Attributes:
+        attempts: tries so far.
+        unanswered: those that went out and got no complete answer; a stream that has begun is none of them.
+        policy: how often it is tried.
     """
 
     __slots__ = (
         "_added",
         "_again",
         "_auth",
+        "_began",
         "_deadline",
         "_renewed",
         "_request",
@@ -56,6 +69,7 @@ class Exchange:
         "_timeout",
         "attempts",
         "policy",
+        "unanswered",
     )
 
     def __init__(
@@ -76,13 +90,26 @@ class Exchange:
         self._added = _added_headers(request, streamed)
         self._auth: Mapping[str, str] = {}
         self._again = False
+        self._began: Optional[float] = None
         self._renewed = False
         self.attempts = 0
+        self.unanswered = 0
         self.policy = policy
 
     def worth(self) -> bool:
         """Whether another try may mend the failure of the last one."""
         return self._again
+
+    def budget(self) -> Optional[Budget]:
+        """What pays for its retries; None where they cost nothing."""
+        size = self.policy.budget
+        return None if size is None else budget_for(self._request.url, self._request.model_name, size)
+
+    def tell_on(self, error: AgentRunError) -> None:
+        """Write on the error that ends it how far it came."""
+        error.unanswered_requests += self.unanswered
+        if isinstance(error, (DeadlineExceeded, RunCancelled)):
+            error.attempts, error.elapsed = self.attempts, time.monotonic() - self._started
 
     def send(self) -> HttpResponse:
         """
@@ -98,10 +125,16 @@ class Exchange:
             data = body.read_all()
         except FAILURES as error:
             failure = error
+        except (DeadlineExceeded, RunCancelled) as error:
+            self._stopped(error, True)
+            raise
         finally:
             body.abort()  # does nothing to a body that was read to its end
         if failure is not None:
+            self._lost(True)
             self._fail(failure, True)
+        if self._began is not None:
+            self._tell_answer(status, headers, f"{len(data)} bytes")
         return HttpResponse(
             status,
             headers,
@@ -110,33 +143,46 @@ class Exchange:
             elapsed=time.monotonic() - self._started,
             model_name=self._request.model_name,
             auth=self._auth,
+            unanswered=self.unanswered,
         )
 
     def stream(self) -> HttpStream:
         """One try, whose body is still to come; raises as :meth:`send`."""
         status, headers, body = self._open()
+        if self._began is not None:
+            self._tell_answer(status, headers, "a stream")
         return HttpStream(
-            status, headers, body, attempts=self.attempts, started=self._started, fail=self._fail_in_stream
+            status,
+            headers,
+            body,
+            attempts=self.attempts,
+            started=self._started,
+            fail=self._fail_in_stream,
+            unanswered=self.unanswered,
         )
 
     def _open(self) -> tuple[int, Mapping[str, str], Body]:
         """Send; gives status, headers and the unread body of a 2xx answer."""
         deadline, request = self._deadline, self._request
         deadline.check(LEAST_TIME)
-        self.attempts += 1
         self._again = False
+        self._began = None
         session = self._session()
-        connect, read = self._timeout
-        left = deadline.remaining()
-        if left is not None:
-            connect, read = min(connect, left), min(read, left)
-        call = Call(deadline, self._timeout[1])
+        rules = in_force()
+        lease = None if rules is None else rules.admit(request, deadline, self.attempts)
+        call = Call(deadline, self._timeout[1]) if lease is None else _LeasedCall(deadline, self._timeout[1], lease)
         response: Any = None
         body = failure = None
         text = b""
-        deadline.attach(call)
         try:
-            response, self._auth = session.open(request, self._added, call, (connect, read))
+            if lease is not None:
+                deadline.check(LEAST_TIME)  # the place may have come late
+            deadline.attach(call)
+            self.attempts += 1
+            self._began = time.monotonic() if _log.isEnabledFor(logging.DEBUG) else None
+            if self._began is not None:
+                self._tell_try()
+            response = self._answer(session, call)
             status = response.status_code
             if 200 <= status < 300:
                 body = Body(response, call, request.max_body or (_MOST_STREAM if self._streamed else _MOST_BODY))
@@ -145,18 +191,35 @@ class Exchange:
                 text = self._error_body(response, call)
         except FAILURES as error:
             failure = error
+        except (DeadlineExceeded, RunCancelled) as error:
+            self._stopped(error, call.sent if response is None else response.status_code < 300)
+            raise
         finally:
             if body is None:
                 call.finish()
                 if response is not None:
                     response.close()
         if failure is not None:
-            self._fail(failure, call.sent if session.tells else None)
+            sent = call.sent if session.tells else None
+            self._lost(response is not None or (sent is None and not never_sent(failure)) or sent is True)
+            self._fail(failure, sent)
         answer: Any = response
         if answer.status_code == 401 and not self._renewed and getattr(request.auth, "renewable", False):
             self._renewed = True  # the key may have been rotated since it was given
             return self._open()
         self._raise(refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth))
+
+    def _answer(self, session: Any, call: Call) -> Any:
+        connect, read = self._timeout
+        left = self._deadline.remaining()
+        if left is not None:
+            connect, read = min(connect, left), min(read, left)
+        if type(call) is Call:
+            response, self._auth = session.open(self._request, self._added, call, (connect, read))
+        else:
+            with sending():
+                response, self._auth = session.open(self._request, self._added, call, (connect, read))
+        return response
 
     def _error_body(self, response: Any, call: Call) -> bytes:
         """As much of it as comes in a short time: the status is what matters, whatever happens to the rest."""
@@ -174,6 +237,16 @@ class Exchange:
     def _attributes(self) -> dict[str, Any]:
         return {"attempts": self.attempts, "elapsed": time.monotonic() - self._started}
 
+    def _lost(self, sent: bool) -> None:
+        """Count a try that nobody will answer any more, where it went out; what only reads is never billed."""
+        if sent and self._request.method not in _WITHOUT_BODY:
+            self.unanswered += 1
+
+    def _stopped(self, error: AgentRunError, sent: bool) -> None:
+        self._lost(sent)
+        if self._began is not None:
+            self._tell_failure(error, "")
+
     def _fail_in_stream(self, failure: Exception) -> NoReturn:
         self._fail(failure, True)
 
@@ -181,17 +254,73 @@ class Exchange:
         """Raise the typed error; the run's own reasons to stop come first."""
         deadline = self._deadline
         left = deadline.remaining()
-        if left is not None and left < _AT_THE_END:
-            deadline.sleep(left)
-        deadline.check()
+        try:
+            if left is not None and left < _AT_THE_END:
+                deadline.sleep(left)
+            deadline.check()
+        except (DeadlineExceeded, RunCancelled) as error:
+            self._stopped(error, False)
+            raise
         self._raise(broken(failure, self._request, self.policy, sent, self._attributes(), self._auth))
 
     def _raise(self, failure: Failure) -> NoReturn:
         self._again = failure.again
+        if self._began is not None:
+            status = getattr(failure.error, "status_code", None)
+            self._tell_failure(failure.error, "" if status is None else f" (status {status})")
         try:
             raise failure.error
         finally:
             del failure  # the error's traceback holds this frame
+
+    # --- what a log at DEBUG shows: never a header, a query or a body -------------------------------
+
+    def _tell_try(self) -> None:
+        request = self._request
+        where = request.url.partition("://")[2].partition("?")[0].partition("#")[0].rpartition("@")[2][:_SHOWN]
+        size = len(request.body or b"")
+        shown = where if where.isprintable() else ascii(where)
+        _log.debug("Try %d: %s %s, %d bytes", self.attempts, request.method, shown, size)
+
+    def _tell_answer(self, status: int, headers: Mapping[str, str], what: str) -> None:
+        _log.debug(
+            "Try %d: status %d, request id %s, %.3f s, %s",
+            self.attempts,
+            status,
+            _printable(request_id(headers)),
+            time.monotonic() - (self._began or 0.0),
+            what,
+        )
+
+    def _tell_failure(self, error: AgentRunError, status: str) -> None:
+        found = error.request_id if isinstance(error, ModelAPIError) else None
+        _log.debug(
+            "Try %d: %s%s, request id %s, %.3f s",
+            self.attempts,
+            type(error).__name__,
+            status,
+            _printable(found),
+            time.monotonic() - (self._began or 0.0),
+        )
+
+
+class _LeasedCall(Call):
+    """A try that holds one of the places of the process until its answer was read or given up."""
+
+    __slots__ = ("_lease",)
+
+    def __init__(self, deadline: Deadline, read_timeout: float, lease: Lease) -> None:
+        super().__init__(deadline, read_timeout)
+        self._lease = lease
+
+    def finish(self) -> None:
+        """As of any try; the place goes to whoever waits."""
+        super().finish()
+        self._lease.release()
+
+
+def _printable(text: Optional[str]) -> str:
+    return "none" if text is None else text if text.isprintable() else ascii(text)
 
 
 def _timeouts(given: Union[float, tuple[float, float], None], streamed: bool) -> tuple[float, float]:

@@ -36,6 +36,8 @@ class ErrorInfo(Protocol):
         ``context_too_long``, and ``response`` for an answer that cannot be used and is not asked for again.
         """
 
+    # An attribute ``retry_after``, seconds that the body asks to wait, is read where there is one.
+
 
 DecodeError = Callable[[int, object], ErrorInfo]
 """Called with the status and the body, parsed where it is JSON, else text."""
@@ -58,6 +60,7 @@ class HttpRequest:
         idempotency_key: the header ``Idempotency-Key`` of all tries; one is made for methods other than GET and HEAD.
         decode_error: reads a provider's error body.
         max_body: bytes that an answer may have after decompression; None for 32 MiB, 1 GiB where it is streamed.
+        provider: the name of the provider that is asked; None for what is no provider's, such as a download.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class HttpRequest:
         "max_body",
         "method",
         "model_name",
+        "provider",
         "retry_policy",
         "timeout",
         "url",
@@ -88,6 +92,7 @@ class HttpRequest:
         idempotency_key: Optional[str] = None,
         decode_error: Optional[DecodeError] = None,
         max_body: Optional[int] = None,
+        provider: Optional[str] = None,
     ) -> None:
         self.method = method
         self.url = url
@@ -100,6 +105,7 @@ class HttpRequest:
         self.idempotency_key = idempotency_key
         self.decode_error = decode_error
         self.max_body = max_body
+        self.provider = provider
 
     def __repr__(self) -> str:
         size = 0 if self.body is None else len(self.body)
@@ -116,9 +122,10 @@ class HttpResponse:
         body: decompressed.
         attempts: how many requests it took.
         elapsed: seconds from the first try to the end of the answer.
+        unanswered: tries before it that went out and got no complete answer, so that they may have been billed.
     """
 
-    __slots__ = ("_auth", "_model_name", "attempts", "body", "elapsed", "headers", "status")
+    __slots__ = ("_auth", "_model_name", "attempts", "body", "elapsed", "headers", "status", "unanswered")
 
     def __init__(
         self,
@@ -130,6 +137,7 @@ class HttpResponse:
         elapsed: float,
         model_name: str = "",
         auth: Optional[Mapping[str, str]] = None,
+        unanswered: int = 0,
     ) -> None:
         self.status = status
         self.headers = headers
@@ -138,6 +146,7 @@ class HttpResponse:
         self.elapsed = elapsed
         self._model_name = model_name
         self._auth = auth
+        self.unanswered = unanswered
 
     def __repr__(self) -> str:
         return f"<HttpResponse {self.status}, {len(self.body)} bytes>"
@@ -169,13 +178,15 @@ class HttpResponse:
     def _unreadable(self, problem: str) -> Exception:
         from ..exceptions import ModelResponseError
 
-        return ModelResponseError(
+        error = ModelResponseError(
             f"Expected a JSON answer, got {problem}: {excerpt(self.body, self._auth or {})}",
             model_name=self._model_name,
             request_id=self.request_id,
             attempts=self.attempts,
             elapsed=self.elapsed,
         )
+        error.unanswered_requests = self.unanswered
+        return error
 
 
 def _foreign_type(value: str) -> Optional[str]:

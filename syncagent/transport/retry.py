@@ -19,6 +19,7 @@ import attrs
 
 from ..deadline import Deadline
 from ..exceptions import ModelAPIError, UserError
+from .budget import Budget
 
 __all__ = ["LEAST_TIME", "RetryPolicy", "keep_trying", "retry_after", "retryable_status"]
 
@@ -34,6 +35,7 @@ _NEVER = frozenset({501, 505})
 _ALSO = frozenset({408, 409, 429})
 _NUMBER = re.compile(r"\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 _MAX_RETRIES = 100
+_MAX_BUDGET = 100_000
 
 
 def _count(_: Any, __: Any, value: object) -> None:
@@ -56,6 +58,14 @@ def _seconds(_: Any, __: Any, value: object) -> None:
         raise UserError(f"RetryPolicy(max_retry_after=) takes seconds from 0 to 86400; got {value!r}.")
 
 
+def _tokens(_: Any, __: Any, value: object) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and 0 <= value <= _MAX_BUDGET):  # type: ignore[operator] # it is an int
+        raise UserError(
+            f"RetryPolicy(budget=) takes a whole number from 0 to {_MAX_BUDGET}, or None for no limit; got {value!r}."
+        )
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """
@@ -70,6 +80,9 @@ class RetryPolicy:
             provider may have done, and billed, the work.
         max_retry_after: seconds; where the server asks to wait longer, the error is raised at once, with
             ``.retry_after`` set.
+        budget: tokens that this process has for retries of one model at one origin. A retry takes 14, a success
+            gives 1 back, one after retries gives 14; where there are too few, nothing is sent again, so that a
+            server that is down gets each request once. None for no such limit; less than 14 is no retry at all.
 
     Raises:
         UserError: a value is out of range.
@@ -78,6 +91,7 @@ class RetryPolicy:
     max_retries: int = attrs.field(default=2, validator=_count)
     retry_read_timeouts: bool = attrs.field(default=False, validator=_flag)
     max_retry_after: float = attrs.field(default=60.0, validator=_seconds)
+    budget: Optional[int] = attrs.field(default=500, validator=_tokens)
 
 
 def retryable_status(status: int, headers: Mapping[str, str]) -> bool:
@@ -114,6 +128,7 @@ def keep_trying(
     worth: Callable[[], bool],
     policy: RetryPolicy,
     deadline: Deadline,
+    budget: Optional[Budget] = None,
 ) -> T:
     """
     Go on after a first try that failed with *failure*.
@@ -123,6 +138,7 @@ def keep_trying(
         worth: whether the failure of the last try may be followed by another.
         policy: how often.
         deadline: waits end with it, and no try starts shortly before it.
+        budget: pays for each retry; None for a purse without a bottom.
 
     Raises:
         ModelAPIError: of the last try.
@@ -152,7 +168,12 @@ def keep_trying(
         if asked is not None and asked > policy.max_retry_after:
             return True
         left = deadline.remaining()
-        return left is not None and state.upcoming_sleep + LEAST_TIME > left
+        if left is not None and state.upcoming_sleep + LEAST_TIME > left:
+            return True
+        if budget is None or budget.take():
+            return False
+        _log.debug("Not tried again: the retry budget of this server and model is used up")
+        return True
 
     retrying = tenacity.Retrying(
         stop=stop,
@@ -162,7 +183,10 @@ def keep_trying(
         before_sleep=_tell,
         reraise=True,
     )
-    return retrying(attempt)
+    result = retrying(attempt)
+    if budget is not None:
+        budget.give()
+    return result
 
 
 def _wait(attempt: int, asked: Optional[float]) -> float:

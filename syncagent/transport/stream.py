@@ -29,9 +29,21 @@ class HttpStream:
         until: when the next read gives up waiting, on the clock of ``time.monotonic()``; None for never. It is
             None again after that.
         paused: a read gave up.
+        unanswered: tries before it that went out and got no complete answer, so that they may have been billed.
     """
 
-    __slots__ = ("_body", "_closed", "_fail", "_started", "attempts", "headers", "paused", "status", "until")
+    __slots__ = (
+        "_body",
+        "_closed",
+        "_fail",
+        "_started",
+        "attempts",
+        "headers",
+        "paused",
+        "status",
+        "unanswered",
+        "until",
+    )
 
     def __init__(
         self,
@@ -42,10 +54,12 @@ class HttpStream:
         attempts: int,
         started: float,
         fail: Callable[[Exception], NoReturn],
+        unanswered: int = 0,
     ) -> None:
         self.status = status
         self.headers = headers
         self.attempts = attempts
+        self.unanswered = unanswered
         self._body = body
         self._started = started
         self._fail = fail

@@ -297,16 +297,16 @@ def test_error_words(message: str, meant: Any) -> None:
 def test_errors_in_another_shape() -> None:
     """An OpenAI-shaped error is read, too; of other bodies there is their text, or nothing."""
     body = {"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error"}}
-    assert tuple(decode_error(400, body)) == ("too long", "exceed_context_size_error", "context_too_long")
-    assert tuple(decode_error(502, "Bad gateway")) == ("Bad gateway", None, None)
-    assert tuple(AnthropicWire().decode_error(400, {"error": {}})) == (None, None, None)
+    assert decode_error(400, body)[:3] == ("too long", "exceed_context_size_error", "context_too_long")
+    assert decode_error(502, "Bad gateway")[:3] == ("Bad gateway", None, None)
+    assert AnthropicWire().decode_error(400, {"error": {}})[:3] == (None, None, None)
 
 
 @given(_JSON, st.integers(100, 599))
 def test_any_error_body(body: Any, status: int) -> None:
     """A body of any shape is fine."""
     for given_body in (body, {"error": body}, {"error": {"message": body, "type": body, "details": body}}):
-        message, code, _ = decode_error(status, given_body)
+        message, code, *_ = decode_error(status, given_body)
         assert message is None or isinstance(message, str)
         assert code is None or isinstance(code, str)
 

@@ -316,7 +316,7 @@ def test_finish_reasons(said: str, reason: Optional[str]) -> None:
 )
 def test_errors(status: int, body: object, message: Optional[str], kind: Optional[str]) -> None:
     """An error of any shape is read as far as it says something."""
-    assert tuple(decode_error(status, body)) == (message, None, kind)
+    assert decode_error(status, body)[:3] == (message, None, kind)
 
 
 def test_too_long() -> None:

@@ -496,4 +496,21 @@ def test_error_kinds(status: int, body: Any, kind: Optional[str]) -> None:
 )
 def test_odd_errors(body: Any, expected: tuple[Any, ...]) -> None:
     """An error's body may have any shape."""
-    assert tuple(_WIRE.decode_error(400, body)) == expected
+    assert _WIRE.decode_error(400, body)[:3] == expected
+
+
+@pytest.mark.parametrize(
+    ("details", "seconds"),
+    [
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}], 34.5),
+        ([{"retryDelay": "7s"}, {"retryDelay": "9s"}], 7.0),
+        ([{"retryDelay": "34"}], None),
+        ([{"retryDelay": "-3s"}], None),
+        ([{"retryDelay": 3}], None),
+        ([], None),
+    ],
+)
+def test_the_wait_that_a_body_asks_for(details: list[Any], seconds: Optional[float]) -> None:
+    """Google says it in the error's details; what is no duration is nothing."""
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down", "details": details}
+    assert _WIRE.decode_error(429, {"error": error}).retry_after == seconds
