@@ -59,6 +59,8 @@ class Reading:
             # What breaks after the last word takes nothing away; the text before a cut is there for who wants it.
             broken = isinstance(error, (ModelConnectionError, ModelTimeoutError))
             if not (broken and (response.info.complete or self._accept)):
+                if error.elapsed is None:  # what reads events knows no requests
+                    error.attempts, error.elapsed, error.request_id = http.attempts, http.elapsed, http.request_id
                 error.partial = response.get()
                 raise
         except MISREAD as error:

@@ -1,4 +1,8 @@
-"""A server of faults: plain sockets, a thread for each connection, one scenario a function."""
+"""
+A server of faults: plain sockets, a thread for each connection, one scenario a function.
+
+``python -m tests.faultserver`` runs it by hand; :mod:`tests.faultserver.catalog` says what it can do.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import itertools
 import json
@@ -140,11 +141,15 @@ def stream(pieces: list[bytes], pause: float, framing: str) -> Scenario:
 
 def bomb(peer: Peer, request: Request) -> None:
     """256 MiB of zeros in 255 KiB of gzip."""
+    peer.answer(_bomb(), "200 OK", "Content-Encoding: gzip")
+
+
+@functools.lru_cache(maxsize=1)
+def _bomb() -> bytes:
     import zlib
 
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    data = b"".join(packer.compress(bytes(1 << 20)) for _ in range(256)) + packer.flush()
-    peer.answer(data, "200 OK", "Content-Encoding: gzip")
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(256)) + packer.flush()
 
 
 def as_json(value: object) -> bytes:

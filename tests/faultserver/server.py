@@ -105,6 +105,7 @@ class FaultServer:
         scenario: called for every request, in the connection's thread.
         on_connect: called first; may end the connection before a request is read.
         tls: wraps each connection.
+        port: where; 0 for one that is free.
 
     Attributes:
         requests: all that came, in order.
@@ -118,6 +119,7 @@ class FaultServer:
         *,
         on_connect: Optional[Callable[[Peer], None]] = None,
         tls: Optional[ssl.SSLContext] = None,
+        port: int = 0,
     ) -> None:
         self._scenario = scenario
         self._on_connect = on_connect
@@ -128,7 +130,7 @@ class FaultServer:
         self.stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._peers: list[Peer] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self.origin = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/v1/chat"
