@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faultserver import __main__ as _  # fills the catalogue
+from tests.faultserver import __main__ as _  # noqa: F401 -- fills the catalogue
 from tests.faultserver.catalog import FAULTS, SECTIONS, Fault
 
 __all__ = ["HEAD", "PAGE", "mark", "rows"]
