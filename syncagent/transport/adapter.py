@@ -158,8 +158,28 @@ class DeadlineAdapter(HTTPAdapter):
                     f"The certificates {what} cannot be loaded ({error}). Check verify=, cert= and the variables "
                     "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE."
                 ) from None
+            context.sslsocket_class = _closing(context.sslsocket_class)
             self._contexts[verify, cert] = context
         return context
+
+
+def _closing(sock_class: type[ssl.SSLSocket]) -> type[ssl.SSLSocket]:
+    """
+    A class of sockets that are closed where a handshake is interrupted; ``ssl`` itself does it for errors only.
+
+    Args:
+        sock_class: what the context makes; gevent's where that has patched.
+    """
+
+    class ClosingSocket(sock_class):  # type: ignore[misc, valid-type]  # a class that is known at run time
+        def do_handshake(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                super().do_handshake(*args, **kwargs)
+            except BaseException:
+                self.close()
+                raise
+
+    return ClosingSocket
 
 
 _EMPTY_RESPONSE: dict[str, Any] = dict(requests.Response().__dict__, cookies=NoCookies())

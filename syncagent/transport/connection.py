@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, Optional
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.wait import wait_for_read
 
@@ -140,6 +140,8 @@ class _CallMixin:
     _poll: Any = None
     sock: Any
     port: int
+    source_address: Any
+    socket_options: Any
     timeout: Any
     _dns_host: Any
 
@@ -160,33 +162,47 @@ class _CallMixin:
             self._poll.register(self.sock, select.POLLIN)
         return bool(self._poll.poll(0))
 
-    def _new_conn(self) -> Any:
+    def _new_conn(self) -> socket.socket:
         """
         Connect to one address after the other, each with what is left of the deadline.
 
-        urllib3 gives each the whole time-out, which for a name with many addresses is far more.
+        urllib3 gives each the whole time-out, which for a name with many addresses is far more, and leaves a socket
+        open where Ctrl-C comes in the middle of connecting.
         """
         call = current_call.get()
         host = self._dns_host
-        if call is None or call.deadline.remaining() is None:
-            return super()._new_conn()  # type: ignore[misc]  # the connection's
+        problem: Optional[OSError] = None
         try:
-            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        except OSError:
-            found = []
-        addresses = [info[4][0] for info in found]
-        try:
-            while len(addresses) > 1:
-                self._dns_host = addresses.pop(0)
+            family = allowed_gai_family()
+            for found in socket.getaddrinfo(host.strip("[]"), self.port, family, socket.SOCK_STREAM):
                 try:
-                    return super()._new_conn()  # type: ignore[misc]  # the connection's
-                except HTTPError:
+                    return self._connected(found)
+                except OSError as error:
+                    problem = error
+                left = None if call is None else call.deadline.remaining()
+                if call is not None and left is not None:
                     call.deadline.check()
-                    self.timeout = min(self.timeout, call.deadline.remaining())
-            self._dns_host = addresses[0] if addresses else host
-            return super()._new_conn()  # type: ignore[misc]  # the connection's
-        finally:
-            self._dns_host = host
+                    self.timeout = min(self.timeout, left)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NewConnectionError(self, f"Failed to resolve {host!r}: {error}") from error  # type: ignore[arg-type] # is one
+        if isinstance(problem, socket.timeout):
+            raise ConnectTimeoutError(self, f"Connecting to {host} timed out") from problem
+        raise NewConnectionError(self, f"Failed to establish a new connection: {problem}") from problem  # type: ignore[arg-type] # is one
+
+    def _connected(self, found: Any) -> socket.socket:
+        family, kind, protocol, _, address = found
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(self.timeout)
+            if self.source_address:
+                sock.bind(self.source_address)
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
         call = current_call.get()

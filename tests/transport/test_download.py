@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-import urllib3.util.connection
 
 from syncagent.deadline import Deadline
 from syncagent.exceptions import (
@@ -154,11 +153,11 @@ def test_a_name_with_a_private_address_is_refused(canary: FaultServer) -> None:
 def test_a_name_that_means_another_address_by_now(canary: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address that was connected to is checked before a byte is sent, whatever was resolved."""
 
-    def elsewhere(address: Any, *args: Any, **kwargs: Any) -> socket.socket:
-        assert address[0] == "8.8.8.8"
+    def elsewhere(connection: Any, found: Any) -> socket.socket:
+        assert found[4][0] == "8.8.8.8"
         return socket.create_connection(("127.0.0.1", canary.port))
 
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", elsewhere)
+    monkeypatch.setattr("syncagent.transport.connection._CallMixin._connected", elsewhere)
     with pytest.raises(UserError, match=r"has the address 127\.0\.0\.1"):
         download("http://rebinding.example/", resolve=lambda host, port: ["8.8.8.8"])
     assert canary.requests == []

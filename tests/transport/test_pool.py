@@ -168,3 +168,21 @@ def test_a_stack() -> None:
     assert (stack.qsize(), stack.get(), stack.get(block=False, timeout=1), stack.qsize()) == (2, 2, 1, 0)
     with pytest.raises(queue.Empty):
         stack.get()
+
+
+def test_connecting_that_is_interrupted_leaves_no_socket(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes in the middle of it passes through, and the socket is closed by then."""
+    made: list[socket.socket] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        made.append(self)
+        raise KeyboardInterrupt
+
+    with FaultServer(fault.ok) as server:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(socket.socket, "connect", connect)
+            transport.send(ask(server.url), Deadline(10))
+        assert [sock.fileno() for sock in made] == [-1]
+        assert transport.send(ask(server.url), Deadline(10)).status == 200
