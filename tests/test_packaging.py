@@ -142,7 +142,7 @@ def test_requirements(metadata: Message) -> None:
 def test_extras_name_lower_bounds_only(metadata: Message) -> None:
     """An extra never keeps a newer version out."""
     rows = [row.split(";")[0] for row in metadata.get_all("Requires-Dist", []) if "extra ==" in row]
-    extras = {"bedrock", "dev", "docs", "local", "prices", "test", "test-oracles", "vertex"}
+    extras = {"bedrock", "dev", "docs", "local", "prices", "test", "test-oracles", "test-servers", "vertex"}
     assert extras == set(metadata.get_all("Provides-Extra", []))
     assert [row for row in rows if not re.fullmatch(r"[\w.\[\]-]+>=[\w.]+", row)] == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -75,9 +74,8 @@ print(json.dumps(found))
 def run_script(script: str, when: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run *script* in a Python of its own, patched *when*."""
     code = script.replace(when, PATCH).replace("EARLY", "").replace("LATE", "")
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=100, check=False, cwd=Path(ROOT)
-    )
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
 
 
 @pytest.mark.parametrize("when", ["EARLY", "LATE"])
