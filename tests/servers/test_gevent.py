@@ -90,7 +90,7 @@ def test_two_hundred_at_once(when: str) -> None:
 
 
 def test_what_ends_a_greenlet_passes_through() -> None:
-    """GreenletExit and gevent.Timeout come out as they are, wherever the run is; sockets are closed, the agent goes on."""
+    """GreenletExit and gevent.Timeout come out as they are, wherever the run is; sockets close, the agent goes on."""
     with FaultServer(Upstream()) as server:
         done = run_script(ENDED, "EARLY", f"{server.origin}/v1")
     assert done.returncode == 0, done.stderr
