@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import email.utils
 import logging
 import time
@@ -328,6 +329,73 @@ def test_other_exceptions_are_not_tried_again(transport: Transport, ask: Ask, er
     with FaultServer(fault.say("500 Oops", b"{}", "retry-after-ms: 1")) as server, pytest.raises(error):
         transport.send(ask(server.url, auth=auth), Deadline())
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "SystemExit", "GeneratorExit", "GreenletExit", "Timeout"])
+@pytest.mark.parametrize("place", ["try", "wait"])
+def test_what_ends_a_program_is_never_swallowed(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    """Ctrl-C, an exit and what gevent throws come out as the very object, from a second try and from a wait."""
+    home = pytest.importorskip("gevent") if name in ("GreenletExit", "Timeout") else builtins
+    raised: BaseException = getattr(home, name)()
+    calls: list[str] = []
+
+    def sleep(self: Deadline, seconds: float) -> None:
+        calls.append("wait")
+        if place == "wait":
+            raise raised
+
+    def auth(*_: Any) -> dict[str, str]:
+        calls.append("try")
+        if calls.count("try") == 2:
+            raise raised
+        return {}
+
+    monkeypatch.setattr(Deadline, "sleep", sleep)
+    with FaultServer(fault.say("500 Oops")) as server, pytest.raises(type(raised)) as caught:
+        transport.send(ask(server.url, auth=auth), Deadline())
+    assert caught.value is raised
+    assert calls == (["try", "wait"] if place == "wait" else ["try", "wait", "try"])
+    # The patched function lives longer than the look for open sockets, and would keep these frames.
+    raised.__traceback__ = raised.__context__ = None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("20", 20),
+        (" 20 ", 20),
+        ("1.5", 1.5),
+        ("0.5", 0.5),
+        ("0", None),
+        ("-10", None),
+        ("60", 60),
+        ("61", 61),
+        ("120", 120),
+        ("1" * 35, float("1" * 35)),
+        ("1" * 41, None),
+        ("inf", None),
+        ("nan", None),
+        ("1e3", None),
+        ("", None),
+        ("  ", None),
+        ("Fri, 29 Sep 2023 16:26:57 GMT", 20),
+        ("Fri, 29 Sep 2023 16:26:37 GMT", None),
+        ("Fri, 29 Sep 2023 16:26:27 GMT", None),
+        ("Fri, 29 Sep 2023 16:27:38 GMT", 61),
+        ("Zun, 29 Sep 2023 16:26:57 Foo", 20),  # day and zone are no part of the time
+        ("Fri, 32 Foo 2023 16:26:57 GMT", None),
+        ("Fri, 29 Sep 100000 16:26:57 GMT", None),
+    ],
+)
+def test_values_of_retry_after(monkeypatch: pytest.MonkeyPatch, value: str, seconds: Optional[float]) -> None:
+    """Numbers and dates to come are seconds; what is past, endless or no number says nothing."""
+    monkeypatch.setattr(time, "time", lambda: 1_696_004_797.0)
+    assert retry_after({"retry-after": value}) == seconds
+    if seconds is None or value.strip()[0].isdigit():
+        assert retry_after({"retry-after-ms": value}) == (None if seconds is None else seconds / 1000)
+    assert retry_after({"retry-after-ms": "1500", "retry-after": value}) == 1.5
 
 
 @given(st.one_of(st.text(max_size=30), st.floats().map(str), st.integers().map(str), st.datetimes().map(str)))
