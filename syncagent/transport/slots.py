@@ -71,7 +71,7 @@ class Slots:
     def __init__(self, count: int, queue: Optional[int] = None) -> None:
         self.count = count
         # Kept here too: the collector empties a weak reference that nothing but garbage holds.
-        self.here = weakref.ref(self)
+        self.here: weakref.ref[Slots] = weakref.ref(self)
         self._free: deque[_Place] = deque(_Place(self.here) for _ in range(count))
         self._queue: deque[_Waiter] = deque()
         self._seats = None if queue is None else Slots(queue)
