@@ -155,7 +155,7 @@ class AgentDeclaration(ToolDecorators[AgentDepsT], Generic[AgentDepsT, ResultDat
     def __repr__(self) -> str:
         return (
             f"Agent(model={self.model!r}, name={self.name!r}, end_strategy={self.end_strategy!r}, "
-            f"model_settings={self.model_settings!r})"
+            f"model_settings={_without_secrets(self.model_settings)!r})"
         )
 
     @overload

@@ -60,6 +60,8 @@ class StreamedRunResult(Generic[AgentDepsT, ResultDataT]):
         self._learn()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_stream"):
+            return "<StreamedRunResult that failed>"  # a traceback shows it, of a run whose first request failed
         return f"<StreamedRunResult is_complete={self.is_complete} usage={self.usage()!r}>"
 
     @property

@@ -176,7 +176,7 @@ def _given_url() -> Optional[str]:
     if "@" in parts.netloc:  # would stand in errors and logs; not shown here either
         raise UserError("SYNCAGENT_LOCAL_URL holds credentials; put the key into SYNCAGENT_LOCAL_KEY instead.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"SYNCAGENT_LOCAL_URL is an address like http://127.0.0.1:8080/v1; got {url!r}.")
+        raise UserError("SYNCAGENT_LOCAL_URL is an address like http://127.0.0.1:8080/v1; got something else.")
     return url.rstrip("/") if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1"
 
 

@@ -138,6 +138,7 @@ class WireModel(Model):
         try:
             response = self._wire.decode(body)
         except MISREAD as error:
+            body = None  # it may repeat the key, and tracebacks with variables show this frame
             raise self.unreadable(error, request, answer) from (None if isinstance(error, ValueError) else error)
         response.usage.count_unanswered(answer.unanswered)
         return self._finished(response, answer.attempts)

@@ -28,12 +28,12 @@ def parse_json(body: bytes) -> Any:
     return _DECODER.decode(str(body, "utf-8"))
 
 
-def request_id(headers: Mapping[str, str]) -> Optional[str]:
-    """The provider's id of a request, out of the headers of its answer."""
+def request_id(headers: Mapping[str, str], auth: Mapping[str, str]) -> Optional[str]:
+    """The provider's id of a request, out of the headers of its answer; without what *auth* holds."""
     for name in _ID_HEADERS:
         value = headers.get(name)
         if value:
-            return value[:200]
+            return redact(value[:200], auth)
     return None
 
 

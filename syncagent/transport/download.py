@@ -66,7 +66,7 @@ class DownloadRules:
     allow: Sequence[str] = ()
     max_bytes: int = _MOST_BYTES
     timeout: float = _SECONDS
-    proxies: Optional[Mapping[str, str]] = None
+    proxies: Optional[Mapping[str, str]] = attrs.field(default=None, repr=False)  # addresses may hold passwords
 
 
 def download(

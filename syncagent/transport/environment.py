@@ -22,6 +22,9 @@ class Settings(NamedTuple):
     verify: Union[bool, str]
     cert: Union[str, tuple[str, str], None]
 
+    def __repr__(self) -> str:
+        return f"<Settings, proxies for {', '.join(self.proxies) or 'none'}>"  # their addresses may hold passwords
+
 
 def connection_settings(
     url: str,

@@ -126,7 +126,7 @@ def refused(
     named = headers.get("x-amzn-errortype")
     if named and isinstance(parsed, dict):
         parsed.setdefault("__type", redact(named[:_TEXT], auth))  # AWS says there what others say in the body
-    attributes.update(request_id=request_id(headers), retry_after=retry_after(headers))
+    attributes.update(request_id=request_id(headers, auth), retry_after=retry_after(headers))
     if status < 200:
         text = f"The server answered with status {status}, which never ends a request; a proxy may be broken."
         return Failure(ModelResponseError(text, model_name=request.model_name, **attributes), False)

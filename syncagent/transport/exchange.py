@@ -158,6 +158,7 @@ class Exchange:
             attempts=self.attempts,
             started=self._started,
             fail=self._fail_in_stream,
+            auth=self._auth,
             unanswered=self.unanswered,
         )
 
@@ -206,8 +207,11 @@ class Exchange:
         answer: Any = response
         if answer.status_code == 401 and not self._renewed and getattr(request.auth, "renewable", False):
             self._renewed = True  # the key may have been rotated since it was given
+            text = b""
             return self._open()
-        self._raise(refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth))
+        failure_of_status = refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth)
+        text = b""  # it may repeat the key, and tracebacks with variables show this frame
+        self._raise(failure_of_status)
 
     def _answer(self, session: Any, call: Call) -> Any:
         connect, read = self._timeout
@@ -287,7 +291,7 @@ class Exchange:
             "Try %d: status %d, request id %s, %.3f s, %s",
             self.attempts,
             status,
-            _printable(request_id(headers)),
+            _printable(request_id(headers, self._auth)),
             time.monotonic() - (self._began or 0.0),
             what,
         )

@@ -142,7 +142,7 @@ class _PoolMixin:
             call.bind(connection.sock)
         left = call.deadline.remaining()
         seconds = call.read_timeout if left is None else max(0.001, min(call.read_timeout, left))
-        sock = connection.sock
+        sock: Any = getattr(connection, "sock")  # noqa: B009 - pyright takes the attribute for the None of above
         if sock.gettimeout() != seconds:  # setting it is a system call
             sock.settimeout(seconds)
 

@@ -154,7 +154,7 @@ class HttpResponse:
     @property
     def request_id(self) -> Optional[str]:
         """The provider's id of the request, for its support."""
-        return request_id(self.headers)
+        return request_id(self.headers, self._auth or {})
 
     def json(self) -> Any:
         """

@@ -90,7 +90,7 @@ class OwnSession:
             return self._session.send(
                 prepared,
                 stream=True,
-                timeout=self._timeout(timeout),  # type: ignore[arg-type]  # the stubs do not know that it may be one
+                timeout=self._timeout(timeout),
                 allow_redirects=False,
                 proxies=settings.proxies,
                 verify=settings.verify,
@@ -99,7 +99,7 @@ class OwnSession:
         finally:
             current_call.reset(token)
 
-    def _timeout(self, seconds: tuple[float, float]) -> Timeout:
+    def _timeout(self, seconds: tuple[float, float]) -> Any:
         """As requests makes it of the pair for each request; most have the same."""
         timeout = self._timeouts.get(seconds)
         if timeout is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NoReturn, Optional
 
 from ..exceptions import RunCancelled
@@ -33,6 +33,7 @@ class HttpStream:
     """
 
     __slots__ = (
+        "_auth",
         "_body",
         "_closed",
         "_fail",
@@ -55,11 +56,13 @@ class HttpStream:
         started: float,
         fail: Callable[[Exception], NoReturn],
         unanswered: int = 0,
+        auth: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.status = status
         self.headers = headers
         self.attempts = attempts
         self.unanswered = unanswered
+        self._auth = auth
         self._body = body
         self._started = started
         self._fail = fail
@@ -138,7 +141,7 @@ class HttpStream:
     @property
     def request_id(self) -> Optional[str]:
         """The provider's id of the request, for its support."""
-        return request_id(self.headers)
+        return request_id(self.headers, self._auth)
 
     @property
     def elapsed(self) -> float:
