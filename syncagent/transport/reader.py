@@ -97,10 +97,10 @@ class Reader:
         self._can_wait = not isinstance(sock, SSLTransport)
 
     def take_back(self, file: io.BufferedReader) -> None:
-        """Take what stands in *file*, without reading on: the body is read with :meth:`receive`."""
+        """Take back what stands in *file*, before what it has not taken: the body is read with :meth:`receive`."""
         self.quiet = True
         try:
-            self.ahead = file.read1(_BUFFER)
+            self.ahead = file.read1(_BUFFER) + self.ahead
         finally:
             self.quiet = False
 

@@ -161,6 +161,15 @@ def test_heads_as_http_client_reads_them(data: bytes, pieces: int) -> None:
     compare(data, pieces=pieces)
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_nothing_of_a_body_is_lost(version: bytes) -> None:
+    """Whoever reads the head, all that came with it is there for the body, however much it is."""
+    body = bytes(range(256)) * 200
+    answer = received(b"HTTP/%b 200 OK\r\nContent-Length: %d\r\n\r\n" % (version, len(body)) + body)
+    assert answer.length == len(body)
+    assert answer.reader.ahead == body
+
+
 def test_answers_to_head() -> None:
     """They have a length and no body."""
     compare(PLAIN, "HEAD")
