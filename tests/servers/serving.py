@@ -26,10 +26,11 @@ APPLICATION = "tests.servers.app:application"
 
 
 class Served:
-    """A server that runs: its port, and what its application noted."""
+    """A server that runs: its port, what its application noted, and where the application is."""
 
-    def __init__(self, port: int, notes: Path) -> None:
+    def __init__(self, port: int, notes: Path, path: str = "/") -> None:
         self.port = port
+        self._path = path
         self._notes = notes
 
     @property
@@ -41,7 +42,7 @@ class Served:
         """One request on a connection of its own; an answer that is none raises."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
-            connection.request("GET", f"/?{quote_plus(prompt)}", headers={"Connection": "close"})
+            connection.request("GET", f"{self._path}?{quote_plus(prompt)}", headers={"Connection": "close"})
             response = connection.getresponse()
             body = response.read()
         finally:

@@ -32,7 +32,7 @@ class Upstream:
         came: the prompts, in the order in which they came.
         left: those whose client left before it had its answer.
         peak: how many requests were under way at once, at most.
-        speakers: for each connection, who spoke on it; a prompt names its process after the tag, as in ``say x@17``.
+        speakers: who spoke on each connection, of those prompts that name their process after the tag: ``say x@17``.
     """
 
     def __init__(self, together: int = 1) -> None:
@@ -52,7 +52,8 @@ class Upstream:
             self.came.append(prompt)
             self._now += 1
             self.peak = max(self.peak, self._now)
-            self.speakers.setdefault(peer, set()).add(tag.partition("@")[2])
+            if "@" in tag:
+                self.speakers.setdefault(peer, set()).add(tag.partition("@")[2])
             self._changed.notify_all()
         try:
             self._answer(peer, word, tag, returned, asked)
