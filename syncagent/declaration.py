@@ -381,6 +381,13 @@ def _items(name: str, value: Any) -> Sequence[Any]:
     raise UserError(f"{name} is a sequence such as a list; got {type(value).__name__}.")
 
 
+def _without_secrets(settings: Optional[ModelSettings]) -> Optional[dict[str, Any]]:
+    """The settings as they may be shown: headers hold keys, and bodies what an application likes."""
+    if settings is None:
+        return None
+    return {key: "..." if key in ("extra_headers", "extra_body") else value for key, value in settings.items()}
+
+
 def _texts(name: str, value: Any) -> list[str]:
     texts = list(_items(name, value))
     for text in texts:

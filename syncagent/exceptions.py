@@ -83,6 +83,11 @@ def _restore(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, A
     return error
 
 
+def _may_show() -> bool:
+    """Whether words of a provider may stand in an error's text."""
+    return os.environ.get("SYNCAGENT_LOG_CONTENT") != "0"
+
+
 class _Picklable(Exception):
     """Pickles the class, ``args`` and attributes; signatures with keywords would break the default."""
 
@@ -176,7 +181,8 @@ class UnexpectedModelBehavior(AgentRunError):
 
     Args:
         message: what is wrong.
-        body: the answer's text; pretty-printed where it is JSON.
+        body: the answer's text; pretty-printed where it is JSON. It stands in the error's text, but not where the
+            environment says ``SYNCAGENT_LOG_CONTENT=0``.
     """
 
     def __init__(self, message: str, body: Optional[str] = None) -> None:
@@ -189,7 +195,7 @@ class UnexpectedModelBehavior(AgentRunError):
                 self.body = body
 
     def __str__(self) -> str:
-        return f"{self.message}, body:\n{self.body}" if self.body else self.message
+        return f"{self.message}, body:\n{self.body}" if self.body and _may_show() else self.message
 
 
 class ContentFilterError(UnexpectedModelBehavior):
@@ -248,12 +254,9 @@ class ModelHTTPError(ModelAPIError):
     def __init__(self, status_code: int, model_name: str, body: Optional[object] = None, **attributes: Any) -> None:
         self.status_code = status_code
         self.body = body
-        if os.environ.get("SYNCAGENT_LOG_CONTENT") == "0":
-            shown = "left out"
-        else:
-            shown = str(body)
-            if len(shown) > _BODY_EXCERPT:
-                shown = shown[:_BODY_EXCERPT] + "..."
+        shown = str(body) if _may_show() else "left out"
+        if len(shown) > _BODY_EXCERPT:
+            shown = shown[:_BODY_EXCERPT] + "..."
         super().__init__(
             f"status_code: {status_code}, model_name: {model_name}, body: {shown}",
             model_name=model_name,

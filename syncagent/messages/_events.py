@@ -6,7 +6,6 @@ from typing import Any, Literal, Optional, Union
 import attrs
 
 from ..exceptions import UnexpectedModelBehavior
-from ..jsonable import dump_str
 from ._parts import ModelResponsePart, RetryPromptPart, TextPart, ThinkingPart, ToolCallPart, ToolReturnPart
 
 __all__ = [
@@ -113,11 +112,13 @@ def _join_args(args: Union[str, dict[str, Any], None], delta: ToolCallPartDelta)
     if isinstance(more, str):
         if not isinstance(args, str):
             raise UnexpectedModelBehavior(
-                f"Cannot apply JSON deltas to non-JSON tool arguments ({args!r})", dump_str(more)
+                f"Cannot apply JSON deltas to non-JSON tool arguments ({type(args).__name__})"
             )
         return args + more
     if not isinstance(args, dict):
-        raise UnexpectedModelBehavior(f"Cannot apply dict deltas to non-dict tool arguments ({args!r})", dump_str(more))
+        raise UnexpectedModelBehavior(
+            f"Cannot apply dict deltas to non-dict tool arguments ({type(args).__name__})"
+        )
     return {**args, **more}
 
 
@@ -125,7 +126,7 @@ def _one_id(tool_call_id: Optional[str], delta: ToolCallPartDelta) -> Optional[s
     if delta.tool_call_id is None or tool_call_id is None or delta.tool_call_id == tool_call_id:
         return tool_call_id or delta.tool_call_id
     raise UnexpectedModelBehavior(
-        f"Cannot apply a new tool_call_id to a ToolCallPartDelta that already has one ({delta!r})"
+        f"Cannot apply a new tool_call_id to a ToolCallPartDelta that already has one ({tool_call_id})"
     )
 
 

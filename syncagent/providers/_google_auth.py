@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
+from urllib.parse import parse_qsl
 
 from ..deadline import Deadline
 from ..exceptions import (
@@ -135,6 +136,7 @@ class _Answer(NamedTuple):
 def _requests(transport: Transport, deadline: Deadline) -> Callable[..., _Answer]:
     """What google-auth calls for a request of its own (``google.auth.transport.Request``)."""
     from ..transport import HttpRequest
+    from ..transport.answers import redact
 
     def request(
         url: str,
@@ -145,15 +147,17 @@ def _requests(transport: Transport, deadline: Deadline) -> Callable[..., _Answer
         **_: Any,
     ) -> _Answer:
         data = body.encode() if isinstance(body, str) else body
+        # Servers that repeat what they were sent shall not bring it into an error: refresh tokens, client secrets.
+        secrets = {**(headers or {}), **dict(parse_qsl((data or b"").decode("latin-1")))}
         sent = HttpRequest(method, url, headers=dict(headers or {}), body=data, timeout=timeout or _TIMEOUT)
         try:
             answer = transport.send(sent, deadline)
         except ModelHTTPError as error:
-            text = error.body if isinstance(error.body, str) else json.dumps(error.body)
+            text = redact(error.body if isinstance(error.body, str) else json.dumps(error.body), secrets)
             return _Answer(error.status_code, {"content-type": "application/json"}, text.encode())
         except ModelAPIError as error:
             failure = _google("google.auth.exceptions").TransportError
-            raise failure(str(error), retryable=error.retryable) from None
+            raise failure(redact(str(error), secrets), retryable=error.retryable) from None
         return _Answer(answer.status, answer.headers, answer.body)
 
     return request

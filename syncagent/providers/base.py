@@ -226,7 +226,14 @@ class Login:
                 if self._required:
                     raise MissingKeyError(self._provider.missing_key())
                 return {}
-        self.given = {self._header: self._scheme + _clean(key, type(self._provider).__name__)}
+        clean = _clean(key)
+        if clean is None:
+            problem = "holds a character that no header can carry, such as a line break"
+            if not isinstance(key, str):
+                problem = f"is a text; got {type(key).__name__}"
+            del key  # tracebacks with variables show this frame
+            raise UserError(f"The key of {type(self._provider).__name__} {problem}.")
+        self.given = {self._header: self._scheme + clean}
         return self.given
 
 
@@ -283,11 +290,9 @@ def _address(value: str, what: str) -> str:
     return value.rstrip("/")
 
 
-def _clean(key: object, provider: str) -> str:
-    """The key without the line break that files bring along. What is refused is not shown."""
+def _clean(key: object) -> Optional[str]:
+    """The key without the line break that files bring along; None where no header can carry it."""
     if not isinstance(key, str):
-        raise UserError(f"The key of {provider} is a text; got {type(key).__name__}.")
+        return None
     key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise UserError(f"The key of {provider} holds a character that no header can carry, such as a line break.")
-    return key
+    return key if key.isascii() and key.isprintable() else None

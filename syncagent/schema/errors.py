@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Optional, TypedDict, Union
 
 __all__ = ["ErrorDetails", "Invalid", "Problem", "ValidationError", "expected_list", "fail", "render", "value_error"]
 
+_INIT = frozenset({"errors", "title"})
 _SHOWN = 20  # errors that the text of a ValidationError lists; .errors has them all
 
 
@@ -48,7 +49,10 @@ class ValidationError(ValueError):
     def __init__(self, errors: Iterable[ErrorDetails], title: str = "value") -> None:
         self.errors: list[ErrorDetails] = list(errors)
         self.title = title
-        super().__init__(self.errors, title)
+        super().__init__(str(self))  # not the errors: they hold the values that were given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errors, self.title), {k: v for k, v in vars(self).items() if k not in _INIT}
 
     def __str__(self) -> str:
         count = len(self.errors)

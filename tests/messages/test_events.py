@@ -64,9 +64,9 @@ def test_as_part() -> None:
     ("part", "delta", "text"),
     [
         (ToolCallPart("t", {"a": 1}), ToolCallPartDelta(args_delta="{"),
-         "Cannot apply JSON deltas to non-JSON tool arguments ({'a': 1})"),
+         "Cannot apply JSON deltas to non-JSON tool arguments (dict)"),
         (ToolCallPart("t", "{"), ToolCallPartDelta(args_delta={"a": 1}),
-         "Cannot apply dict deltas to non-dict tool arguments ('{')"),
+         "Cannot apply dict deltas to non-dict tool arguments (str)"),
         (ToolCallPart("t", "", "one"), ToolCallPartDelta(tool_call_id="two"),
          "Cannot apply a new tool_call_id to a ToolCallPartDelta that already has one ("),
         (ToolCallPartDelta("t", None, "one"), ToolCallPartDelta(tool_call_id="two"),
