@@ -178,7 +178,8 @@ def _event(kind: str, **more: Any) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    # A surrogate alone is no UTF-8; JSON has an escape for it, which is Python's.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 OPENAI: Dialect = _OpenAI()

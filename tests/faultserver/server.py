@@ -174,18 +174,20 @@ class FaultServer:
     def _talk(self, sock: Any) -> None:
         peer = Peer(sock, self)
         self._peers.append(peer)
-        # A client that leaves in the middle is what many scenarios are about.
-        with contextlib.suppress(OSError):
-            if self._on_connect is not None:
-                self._on_connect(peer)
-            if self._tls is not None and peer.open:
-                peer.sock = self._tls.wrap_socket(sock, server_side=True)
-            while peer.open and not self.stopping.is_set():
-                request = peer.read_request()
-                if request is None:
-                    break
-                self.requests.append(request)
-                self._scenario(peer, request)
-        if peer.open:
-            peer.close()
-        self._peers.remove(peer)
+        try:
+            # A client that leaves in the middle is what many scenarios are about.
+            with contextlib.suppress(OSError):
+                if self._on_connect is not None:
+                    self._on_connect(peer)
+                if self._tls is not None and peer.open:
+                    peer.sock = self._tls.wrap_socket(sock, server_side=True)
+                while peer.open and not self.stopping.is_set():
+                    request = peer.read_request()
+                    if request is None:
+                        break
+                    self.requests.append(request)
+                    self._scenario(peer, request)
+        finally:  # a scenario that fails must not leave its client waiting
+            if peer.open:
+                peer.close()
+            self._peers.remove(peer)
