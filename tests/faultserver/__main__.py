@@ -17,14 +17,14 @@ import threading
 from pathlib import Path
 from typing import Optional
 
-from . import http_faults, loop_faults, stream_faults
+from . import http_faults, loop_faults, status_faults, stream_faults
 from .catalog import FAULTS, SECTIONS, Fault
 from .dialects import DIALECTS, Dialect
 from .server import FaultServer, Peer, Request, Scenario
 
 __all__ = ["main"]
 
-MODULES = (http_faults, stream_faults, loop_faults)
+MODULES = (http_faults, status_faults, stream_faults, loop_faults)
 
 
 def listing() -> str:

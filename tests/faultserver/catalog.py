@@ -15,11 +15,13 @@ import attrs
 from .dialects import Dialect
 from .server import Peer, Request, Scenario
 
-__all__ = ["FAULTS", "SECTIONS", "TEXT", "Fault", "add"]
+__all__ = ["FAULTS", "PLACES", "SECTIONS", "TEXT", "Fault", "add"]
 
 TEXT = "Hello from the other side."
 """What an answer says that comes right."""
 SECTIONS = ("Connection", "Answer", "Status", "Stream", "Model and loop")
+PLACES = ("server", "closed", "full", "name")
+"""The server; a port where nobody listens; one whose queue is full; a name that is not resolved."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,12 +37,20 @@ class Fault:
         bound: what bounds the time, in words.
         serve: makes the scenario for a provider.
         error: what the caller gets; None where it is the answer.
-        tries: requests that come to the server under the default policy, for each run.
+        tries: how often a run's request is tried under the default policy; ``.attempts`` of the error.
+        requests: how many come to the server in all, where that is not *tries* for each run.
         note: what is to be said of the outcome beside the error's name.
+        words: what the error's text says.
+        attributes: what else the error has.
+        waits: the shortest and the longest wait before each further try, in seconds; None for the policy's own.
         runs: how many runs show it.
-        streamed: the caller streams.
+        streamed: only a caller who streams meets it.
+        stream_error: what such a caller gets from a fault that others meet too; None for the same error.
+        stream_tries: *tries*, for such a caller; None for the same number.
         settings: model settings that show it in a short time.
         deadline: of a run that has to be ended by it.
+        place: where the client is sent; one of :data:`PLACES`.
+        resolver: the number of the error that looking up the place's name ends with.
         on_connect: what the server does before it reads a request.
         tls: only under TLS.
         trusted: whether the client trusts the server's certificate.
@@ -57,17 +67,30 @@ class Fault:
     serve: Callable[[Dialect], Scenario]
     error: Optional[type[BaseException]] = None
     tries: int = 1
+    requests: Optional[int] = None
     note: str = ""
+    words: tuple[str, ...] = ()
+    attributes: dict[str, Any] = attrs.field(factory=dict)
+    waits: Optional[tuple[float, float]] = None
     runs: int = 1
     streamed: bool = False
+    stream_error: Optional[type[BaseException]] = None
+    stream_tries: Optional[int] = None
     settings: dict[str, Any] = attrs.field(factory=dict)
     deadline: Optional[float] = None
+    place: str = attrs.field(default="server", validator=attrs.validators.in_(PLACES))
+    resolver: Optional[int] = None
     on_connect: Optional[Callable[[Peer], None]] = None
     tls: bool = False
     trusted: bool = True
     seen: Optional[Callable[[Dialect, list[Request]], None]] = None
     agent: dict[str, Any] = attrs.field(factory=dict)
     dialects: tuple[str, ...] = ("openai", "anthropic")
+
+    @property
+    def has_own_port(self) -> bool:
+        """Whether it is there before a request is read, so that no path can choose it."""
+        return self.place != "server" or self.on_connect is not None or self.tls
 
 
 FAULTS: dict[str, Fault] = {}

@@ -1,35 +1,34 @@
-"""Faults of connections, of answers, and of statuses."""
+"""Faults of connections and of answers."""
 
 from __future__ import annotations
 
 import gzip
+import socket
 from typing import Any
 
-from syncagent.exceptions import (
-    ContextTooLongError,
-    DeadlineExceeded,
-    ModelAuthError,
-    ModelConnectionError,
-    ModelHTTPError,
-    ModelNotFoundError,
-    ModelOverloadedError,
-    ModelQuotaError,
-    ModelRateLimitError,
-    ModelResponseError,
-    ModelTimeoutError,
-)
+from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelResponseError, ModelTimeoutError
 
 from . import scenarios as fault
 from .catalog import TEXT, add
 from .dialects import Dialect
 from .server import Peer, Request, Scenario
 
-__all__ = ["redirected"]
+__all__ = ["HTML", "NEVER", "TWICE", "always", "ok"]
 
-NEVER = {"retried": "no", "bound": "at once"}
+NEVER: dict[str, Any] = {"retried": "no", "bound": "at once"}
 TWICE: dict[str, Any] = {"retried": "twice", "bound": "two waits of up to 1 s", "tries": 3}
-READ = {"retried": "no: the work may be done, and billed", "bound": "the read time-out"}
-DEADLINE = {"retried": "no", "bound": "the deadline", "error": DeadlineExceeded, "deadline": 0.3}
+LOST: dict[str, Any] = {**TWICE, "error": ModelConnectionError, "attributes": {"retryable": True}}
+REFUSED: dict[str, Any] = {**NEVER, "error": ModelConnectionError, "attributes": {"retryable": False}}
+LATE: dict[str, Any] = {"error": ModelTimeoutError, "attributes": {"retryable": True}, "words": ("took too long",)}
+READ: dict[str, Any] = {
+    "retried": "no: the work may be done, and billed",
+    "bound": "the read time-out, 60 s",
+    "settings": {"timeout": (5, 0.1)},
+    **LATE,
+}
+DEADLINE: dict[str, Any] = {"retried": "no", "bound": "the deadline", "error": DeadlineExceeded, "deadline": 0.2}
+UNREADABLE: dict[str, Any] = {**NEVER, "error": ModelResponseError, "attributes": {"retryable": False}}
+HTML = b"<html><body>Bad gateway</body></html>"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -46,11 +45,6 @@ def always(scenario: Scenario) -> Any:
 def first(scenario: Scenario) -> Any:
     """This, and then the right answer."""
     return lambda dialect: fault.in_turn(scenario, ok(dialect))
-
-
-def status(line: str, message: str, code: str, *lines: str) -> Any:
-    """An error of the provider, in its own form."""
-    return lambda dialect: fault.say(line, dialect.error(message, code), *lines)
 
 
 # --- connections -----------------------------------------------------------------------------------
@@ -77,99 +71,115 @@ def _strays(dialect: Dialect) -> Scenario:
     return fault.raw(both, then="keep")
 
 
-add(
-    "Connection",
+def connection(name: str, what: str, serve: Any = ok, **keywords: Any) -> None:
+    """A fault of the connection."""
+    add("Connection", name, what, serve=serve, **keywords)
+
+
+connection("refused", "nobody listens at the address", place="closed", requests=0, **LOST, words=("refused",))
+connection(
+    "unknown-name",
+    "a name that nobody knows",
+    place="name",
+    resolver=socket.EAI_NONAME,
+    requests=0,
+    **{**REFUSED, "bound": "the system's resolver: no deadline interrupts a look-up"},
+    words=("nowhere.invalid",),
+)
+connection(
+    "name-server",
+    "a name server that does not answer",
+    place="name",
+    resolver=socket.EAI_AGAIN,
+    requests=0,
+    **{**LOST, "bound": "the system's resolver, each time"},
+    words=("nowhere.invalid",),
+)
+connection(
+    "full",
+    "a connection that is not made",
+    place="full",
+    requests=0,
+    retried="twice",
+    tries=3,
+    bound="the connect time-out, 5 s a try",
+    settings={"timeout": (0.05, 5)},
+    **LATE,
+)
+connection(
+    "full-to-the-deadline",
+    "a connection that is not made until the run's time is over",
+    place="full",
+    requests=0,
+    **DEADLINE,
+)
+connection(
+    "certificate",
+    "a certificate that nobody trusts, or of another host",
+    tls=True,
+    trusted=False,
+    requests=0,
+    **REFUSED,
+    words=("not trusted", "REQUESTS_CA_BUNDLE"),
+)
+connection(
+    "handshake",
+    "a TLS handshake that stalls",
+    tls=True,
+    on_connect=Peer.hang,
+    requests=0,
+    retried="twice",
+    tries=3,
+    bound="the connect time-out, 5 s a try",
+    settings={"timeout": (0.05, 5)},
+    **LATE,
+)
+connection(
+    "handshake-to-the-deadline",
+    "a TLS handshake that stalls until the run's time is over",
+    tls=True,
+    on_connect=Peer.hang,
+    requests=0,
+    **DEADLINE,
+)
+connection(
     "reset",
     "the connection is reset before an answer",
-    serve=always(fault.reset),
-    **TWICE,
-    error=ModelConnectionError,
+    always(fault.reset),
+    **LOST,
     note="the same idempotency key and body each time",
 )
-add(
-    "Connection",
-    "fin",
-    "the connection ends before an answer",
-    serve=always(fault.fin),
-    **TWICE,
-    error=ModelConnectionError,
-)
-add(
-    "Connection",
+connection("fin", "the connection ends before an answer", always(fault.fin), **LOST)
+connection(
     "reset-once",
     "it is reset once",
-    serve=first(fault.reset),
+    first(fault.reset),
     retried="once",
     bound="one wait of up to 0.5 s",
     tries=2,
 )
-add(
-    "Connection",
+connection(
     "dead-keep-alive",
     "a kept connection turns out to be dead",
-    serve=_answers_and_leaves,
+    _answers_and_leaves,
     runs=2,
     retried="at once, on a new connection",
     bound="at once",
-    tries=2,
+    requests=3,
 )
-add(
-    "Connection",
+connection(
     "stray-bytes",
     "bytes follow an answer, as if they were the next one",
-    serve=_strays,
+    _strays,
     runs=2,
     **NEVER,
     note="the connection is not used again",
 )
-add(
-    "Connection",
-    "certificate",
-    "a certificate that nobody trusts, or of another host",
-    serve=ok,
-    tls=True,
-    trusted=False,
-    tries=0,
-    **NEVER,
-    error=ModelConnectionError,
-)
-add(
-    "Connection",
-    "handshake",
-    "a TLS handshake that stalls",
-    serve=ok,
-    tls=True,
-    on_connect=Peer.hang,
-    tries=0,
-    **DEADLINE,
-)
-add(
-    "Connection",
-    "silence",
-    "no answer",
-    serve=always(fault.silent),
-    **READ,
-    settings={"timeout": (5, 0.15)},
-    error=ModelTimeoutError,
-)
-add(
-    "Connection",
-    "silent-body",
-    "an answer that stops in its body",
-    serve=always(fault.silent_body),
-    **READ,
-    settings={"timeout": (5, 0.15)},
-    error=ModelTimeoutError,
-)
-add(
-    "Connection",
-    "silence-to-the-deadline",
-    "no answer until the run's time is over",
-    serve=always(fault.silent),
-    **DEADLINE,
-)
-add("Connection", "dripping-head", "headers that come a byte at a time", serve=always(fault.drip_head), **DEADLINE)
-add("Connection", "dripping-body", "a body that comes a byte at a time", serve=always(fault.drip_body), **DEADLINE)
+connection("silence", "no answer", always(fault.silent), **READ)
+connection("silent-body", "an answer that stops in its body", always(fault.silent_body), **READ)
+connection("silence-to-the-deadline", "no answer until the run's time is over", always(fault.silent), **DEADLINE)
+connection("dripping-head", "headers that come a byte at a time", always(fault.drip_head), **DEADLINE)
+connection("dripping-body", "a body that comes a byte at a time", always(fault.drip_body), **DEADLINE)
 
 
 # --- answers -----------------------------------------------------------------------------------------
@@ -180,10 +190,12 @@ def _half(dialect: Dialect) -> Scenario:
     return fault.raw(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-9])
 
 
-def _chunks(end: bytes) -> Any:
+def _chunks(end: bytes, size: str = "{:x}\r\n") -> Any:
+    """The answer as one chunk, with this *end*, and this *size* before it."""
+
     def serve(dialect: Dialect) -> Scenario:
         body = dialect.answer(TEXT)
-        return fault.raw(OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body) + end)
+        return fault.raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + size.format(len(body)).encode() + body + end)
 
     return serve
 
@@ -196,19 +208,14 @@ def _no_cookie(dialect: Dialect, requests: list[Request]) -> None:
     assert all("cookie" not in request.headers for request in requests)
 
 
-UNREADABLE: dict[str, Any] = {**NEVER, "error": ModelResponseError}
-HTML = b"<html><body>Bad gateway</body></html>"
+# A stream has begun with its head: the work is done, and is not asked for a second time.
+BROKEN: dict[str, Any] = {**LOST, "stream_tries": 1, "note": "streamed: not sent again, the work has begun"}
 
-add("Answer", "truncated", "a body that is shorter than it says", serve=_half, **TWICE, error=ModelConnectionError)
-add("Answer", "truncated-chunks", "chunks without an end", serve=_chunks(b""), **TWICE, error=ModelConnectionError)
-add(
-    "Answer",
-    "bad-chunk",
-    "a chunk whose size is no number",
-    serve=_chunks(b"zz\r\n"),
-    **TWICE,
-    error=ModelConnectionError,
-)
+add("Answer", "truncated", "a body that is shorter than it says", serve=_half, **BROKEN)
+add("Answer", "truncated-chunks", "chunks without an end", serve=_chunks(b""), **BROKEN)
+add("Answer", "bad-chunk", "a chunk whose size is no number", serve=_chunks(b"\r\nzz\r\n"), **BROKEN)
+add("Answer", "wrong-chunk", "a chunk that is longer than it says", serve=_chunks(b"\r\n0\r\n\r\n", "9\r\n"), **BROKEN)
+add("Answer", "endless-size", "a chunk whose size has no end", serve=_chunks(b"", "1" * 70_000), **UNREADABLE)
 add("Answer", "half-json", "JSON that is cut, in a whole answer", serve=_body(lambda body: body[:-9]), **UNREADABLE)
 add("Answer", "empty", "an empty body", serve=_body(lambda body: b""), **UNREADABLE)
 add(
@@ -247,12 +254,13 @@ add(
     "a proxy's page with status 200",
     serve=always(fault.say("200 OK", HTML, "Content-Type: text/html")),
     **UNREADABLE,
+    words=("text/html",),
 )
 add(
     "Answer",
     "error-in-200",
     "an error with status 200",
-    serve=status("200 OK", "out of order", "server_error"),
+    serve=lambda dialect: fault.say("200 OK", dialect.error("out of order", "server_error")),
     **UNREADABLE,
 )
 add(
@@ -268,9 +276,7 @@ add(
     "bomb",
     "256 MiB in 255 KiB of gzip",
     serve=always(fault.bomb),
-    retried="no",
-    bound="32 MiB, unpacked piece by piece",
-    error=ModelResponseError,
+    **{**UNREADABLE, "bound": "32 MiB, unpacked piece by piece"},
 )
 add(
     "Answer",
@@ -285,6 +291,7 @@ add(
     "a body that says it has 99 GB",
     serve=always(fault.raw(OK + b"Content-Length: 99000000000\r\n\r\n{")),
     **UNREADABLE,
+    stream_error=ModelConnectionError,
 )
 add(
     "Answer",
@@ -311,133 +318,4 @@ add(
     **NEVER,
     seen=_no_cookie,
     note="they are never sent back",
-)
-
-
-# --- statuses ----------------------------------------------------------------------------------------
-
-
-def redirected(dialect: Dialect) -> Scenario:
-    """To another origin, whose port nobody listens on."""
-    return fault.say("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/elsewhere")
-
-
-def limited(*lines: str) -> Any:
-    """429 with these headers, once."""
-    return lambda dialect: fault.in_turn(
-        fault.say("429 Too Many Requests", dialect.error("slow down", "rate_limit_error"), *lines), ok(dialect)
-    )
-
-
-ASKED = {"retried": "as the server says, and up to a quarter more", "bound": "`Retry-After`", "tries": 2}
-
-add("Status", "retry-after", "429 with `Retry-After: 1`", serve=limited("Retry-After: 1"), **ASKED)
-add("Status", "retry-after-ms", "429 with `retry-after-ms: 500`", serve=limited("retry-after-ms: 500"), **ASKED)
-add(
-    "Status",
-    "retry-after-hours",
-    "429 with `Retry-After: 7200`",
-    **NEVER,
-    error=ModelRateLimitError,
-    serve=status("429 Too Many Requests", "slow down", "rate_limit_error", "Retry-After: 7200"),
-    note="`.retry_after` is 7200",
-)
-add(
-    "Status",
-    "retry-after-garbage",
-    "429 with a `Retry-After` that means nothing",
-    **TWICE,
-    error=ModelRateLimitError,
-    serve=status("429 Too Many Requests", "slow down", "rate_limit_error", "Retry-After: soon"),
-)
-add(
-    "Status",
-    "quota",
-    "429 or 402 for an exhausted quota",
-    **NEVER,
-    error=ModelQuotaError,
-    serve=lambda dialect: (
-        status("429 Too Many Requests", "no money", "insufficient_quota")(dialect)
-        if dialect.name == "openai"
-        else status("402 Payment Required", "no money", "billing_error")(dialect)
-    ),
-)
-add(
-    "Status",
-    "server-error",
-    "500 again and again",
-    serve=status("500 Oops", "oops", "server_error"),
-    **TWICE,
-    error=ModelHTTPError,
-)
-add(
-    "Status",
-    "gateway",
-    "a proxy's page with status 502",
-    **TWICE,
-    error=ModelHTTPError,
-    serve=always(fault.say("502 Bad Gateway", HTML, "Content-Type: text/html")),
-)
-add(
-    "Status",
-    "overloaded",
-    "503 or 529",
-    serve=status("529 Overloaded", "busy", "overloaded_error"),
-    **TWICE,
-    error=ModelOverloadedError,
-)
-add(
-    "Status",
-    "not-to-be-retried",
-    "500 with `x-should-retry: false`",
-    **NEVER,
-    error=ModelHTTPError,
-    serve=status("500 Oops", "oops", "server_error", "x-should-retry: false"),
-)
-add(
-    "Status",
-    "to-be-retried",
-    "400 with `x-should-retry: true`",
-    retried="twice",
-    bound="two waits of up to 1 s",
-    tries=3,
-    error=ModelHTTPError,
-    serve=status("400 Bad", "again", "other", "x-should-retry: true"),
-)
-for _number, _words, _class in (
-    (400, "Bad Request", ModelHTTPError),
-    (401, "Unauthorized", ModelAuthError),
-    (403, "Forbidden", ModelAuthError),
-    (404, "Not Found", ModelNotFoundError),
-    (413, "Too Large", ModelHTTPError),
-    (422, "Unprocessable", ModelHTTPError),
-):
-    add(
-        "Status",
-        f"status-{_number}",
-        f"{_number}",
-        serve=status(f"{_number} {_words}", "no", "invalid_request_error"),
-        **NEVER,
-        error=_class,
-    )
-add(
-    "Status",
-    "too-long",
-    "400, since the messages do not fit",
-    **NEVER,
-    error=ContextTooLongError,
-    serve=lambda dialect: status(
-        "400 Bad Request",
-        "prompt is too long: 9 tokens > 8 maximum",
-        "context_length_exceeded" if dialect.name == "openai" else "invalid_request_error",
-    )(dialect),
-)
-add(
-    "Status",
-    "redirect",
-    "a redirect",
-    serve=redirected,
-    **NEVER,
-    error=ModelHTTPError,
-    note="it is not followed: the other address sees neither key nor prompt",
 )
