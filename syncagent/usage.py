@@ -18,16 +18,17 @@ _UNANSWERED = "unanswered_requests"
 
 # Runs in parallel tools may count on one usage. Re-entrant, since the garbage collector may close a run, which counts,
 # in the middle of it.
-_counting = threading.RLock()
+_counting = (os.getpid(), threading.RLock())
 
 
-def _renew_lock() -> None:
+def _counted() -> Any:
+    """The lock of this process: in a child of a fork nobody would give back what another thread of the parent held."""
     global _counting
-    _counting = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)  # a thread that held it is not in the child
+    pid, lock = _counting
+    if pid != os.getpid():
+        lock = threading.RLock()
+        _counting = (os.getpid(), lock)
+    return lock
 
 
 def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
@@ -80,7 +81,7 @@ class Usage:
             incr_usage: what to add. A count that is None on both sides stays None, else None is 0.
             requests: further requests to count.
         """
-        with _counting:
+        with _counted():
             self.requests += incr_usage.requests + requests
             self.request_tokens = _sum(self.request_tokens, incr_usage.request_tokens)
             self.response_tokens = _sum(self.response_tokens, incr_usage.response_tokens)
@@ -97,13 +98,13 @@ class Usage:
 
     def count_tool_calls(self, calls: int) -> None:
         """Add calls of function tools, in place."""
-        with _counting:
+        with _counted():
             self.tool_calls += calls
 
     def count_unanswered(self, requests: int) -> None:
         """Add requests that were sent and got no complete answer, in place."""
         if requests:
-            with _counting:  # a new dict, as above
+            with _counted():  # a new dict, as above
                 details = self.details or {}
                 self.details = {**details, _UNANSWERED: details.get(_UNANSWERED, 0) + requests}
 

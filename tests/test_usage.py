@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -166,3 +168,19 @@ def test_limits_are_frozen() -> None:
     """Limits can be shared: nothing changes them."""
     with pytest.raises(AttributeError):
         UsageLimits().request_limit = 3  # type: ignore[misc] # that is the point
+
+
+def test_a_child_counts_whatever_its_parent_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that another process held is not waited for, also where no fork hook is called."""
+    from syncagent import usage as module
+
+    lock = threading.RLock()
+    holder = threading.Thread(target=lock.acquire)
+    holder.start()
+    holder.join()
+    monkeypatch.setattr(module, "_counting", (os.getpid() + 1, lock))
+    usage = Usage()
+    counting = threading.Thread(target=usage.incr, args=(Usage(requests=1),), daemon=True)
+    counting.start()
+    counting.join(10)
+    assert usage.requests == 1
