@@ -18,6 +18,9 @@ from syncagent.tools import ToolDefinition
 from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver.catalog import TEXT
 from tests.faultserver.dialects import DIALECTS, Call, Dialect
+from tests.transport.conftest import leak_free
+
+__all__ = ["leak_free"]
 
 CALL: Call = ("call_1", "look_up", '{"word": "canary"}')
 BEFORE = ("prompt", "instructions", "processor", "prepare")

@@ -30,6 +30,9 @@ from tests.faultserver.catalog import TEXT
 from tests.faultserver.chat import HEAD, chunk
 from tests.faultserver.dialects import DIALECTS
 from tests.faultserver.stream_faults import events
+from tests.transport.conftest import leak_free
+
+__all__ = ["leak_free"]
 
 NEVER = RetryPolicy(max_retries=0)
 JSON = st.recursive(
@@ -67,6 +70,13 @@ def transport() -> Iterator[Transport]:
     made = Transport(retry_policy=NEVER)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def closed(leak_free: None) -> Iterator[None]:
+    """The connections that the models of a test share are closed when it is over."""
+    yield
+    DIALECTS["openai"].model("http://127.0.0.1:9", api_key="k", retry_policy=NEVER).provider.transport.close()  # type: ignore[attr-defined] # a model of ours
 
 
 def headed(status: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
