@@ -31,21 +31,9 @@ SEEN_BY_THE_SERVER = {"head": "head x", "body": "body x", "stream": "stream x"}
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that its own key signed, with the key behind it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
+    if shutil.which("openssl") is None:
         pytest.skip("no openssl command to make a certificate with")
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    key = path.with_name("key.pem")
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(path)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + key.read_text())
-    return path
+    return by_hand.certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Stalled:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from syncagent.deadline import Deadline
 from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelTimeoutError, RunCancelled, UserError
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, sse_frames
 from tests.faultserver import FaultServer, Peer, Request
+from tests.faultserver import __main__ as by_hand
 from tests.faultserver import scenarios as fault
 
 Ask = Callable[..., HttpRequest]
@@ -24,21 +24,9 @@ Ask = Callable[..., HttpRequest]
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that its own key signed, with the key behind it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
+    if shutil.which("openssl") is None:
         pytest.skip("no openssl command to make a certificate with")
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    key = path.with_name("key.pem")
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(path)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + key.read_text())
-    return path
+    return by_hand.certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
