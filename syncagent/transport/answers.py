@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
-__all__ = ["excerpt", "parse_json", "redact", "request_id", "secrets_of"]
+__all__ = ["Hidden", "excerpt", "hidden", "may_be_shown", "parse_json", "redact", "request_id", "secrets_of"]
 
 _MARK = b"\xef\xbb\xbf"
 _EXCERPT = 200  # characters of an unreadable answer that an error's text may hold
 _SHORTEST_SECRET = 6  # shorter ones are placeholders such as "none", and parts of ordinary words
+_REPEATED = 16  # characters in a row that a text has in common with what was asked: it is quoted
+_SEARCHED = 1_048_576  # bytes of a request in which they are looked for
+_SECRET_NAMES = ("auth", "cookie", "key", "password", "secret", "token")
+# Any text of JSON, the last one perhaps cut, and the colon of a key after it; each character is looked at once.
+_TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"(\s*:)?|\Z)', re.DOTALL)
 _ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-correlation-id", "cf-ray")
 
 
@@ -50,13 +56,54 @@ def redact(text: str, auth: Mapping[str, str]) -> str:
     return text
 
 
-def excerpt(body: bytes, auth: Mapping[str, str]) -> str:
-    """The beginning of *body*, quoted; left out where the environment says ``SYNCAGENT_LOG_CONTENT=0``."""
+class Hidden(dict[str, str]):
+    """Headers that no error and no log may show; nor does the repr, for tracebacks with variables."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self) or 'no headers'}>"
+
+
+def hidden(headers: Mapping[str, str], auth: Optional[Mapping[str, str]]) -> Hidden:
+    """The headers that log in, and those of the caller's that sound like it."""
+    found = Hidden(auth or {})
+    for name, value in headers.items():
+        if any(word in name.lower() for word in _SECRET_NAMES):
+            found.setdefault(name, value)
+    return found
+
+
+def may_be_shown(text: str, asked: Optional[bytes]) -> bool:
+    """
+    Whether words of a server may stand in an error.
+
+    Not where the environment says ``SYNCAGENT_LOG_CONTENT=0``, nor where they repeat what was *asked*.
+    """
     if os.environ.get("SYNCAGENT_LOG_CONTENT") == "0":
-        return "(left out)"
+        return False
+    if not asked:
+        return True
+    searched = asked[:_SEARCHED]
+    last = max(1, len(text) - _REPEATED + 1)
+    return not any(
+        len(text) >= _REPEATED and text[place : place + _REPEATED].encode("utf-8", "replace") in searched
+        for place in range(last)
+    )
+
+
+def excerpt(body: bytes, auth: Mapping[str, str], asked: Optional[bytes] = None) -> str:
+    """
+    The beginning of *body*, quoted: no texts out of JSON, which may be an answer, but their keys.
+
+    Left out where the environment says ``SYNCAGENT_LOG_CONTENT=0``, and where it repeats what was *asked*.
+    """
     # A secret that the cut would part is found first, in a piece that is long enough to hold it.
     text = redact(body[: _EXCERPT * 16].decode("utf-8", "replace"), auth)
-    return repr(text[:_EXCERPT]) + ("..." if len(text) > _EXCERPT else "")
+    if text.lstrip()[:1] in ("{", "["):
+        text = _TEXTS.sub(lambda found: found.group() if found.group(1) else '"..."', text)
+    shown = text[:_EXCERPT]
+    if not may_be_shown(shown, asked):
+        return "(left out)"
+    return repr(shown) + ("..." if len(text) > _EXCERPT else "")
 
 
 def _refuse(constant: str) -> Any:

@@ -218,9 +218,11 @@ class _CallMixin:
             super().request(method, url, body, *args, **kwargs)  # type: ignore[misc]  # the connection's
         finally:
             self._held = None
-        self.send_whole(b"".join(held), call)
+        data = memoryview(b"".join(held))
+        held.clear()  # tracebacks with variables show this frame; a view shows nothing
+        self.send_whole(data, call)
 
-    def send_whole(self, data: bytes, call: Call) -> None:
+    def send_whole(self, data: memoryview, call: Call) -> None:
         """Send headers and body; where they are small in one call: a thread gives up the interpreter lock once."""
         if len(data) <= _ONE_SEND:
             self.send(data)
@@ -234,15 +236,14 @@ class _CallMixin:
         else:
             self._held.append(data)
 
-    def _send_pieces(self, data: bytes, call: Call) -> None:
+    def _send_pieces(self, data: memoryview, call: Call) -> None:
         """Each piece has the read time-out, cut to the deadline: a long upload is no hanging connect."""
-        view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
+        for start in range(0, len(data), _PIECE):
             call.deadline.check()
             if self.sock is not None:
                 left = call.deadline.remaining()
                 self.sock.settimeout(call.read_timeout if left is None else max(0.001, min(call.read_timeout, left)))
-            self.send(view[start : start + _PIECE])
+            self.send(data[start : start + _PIECE])
 
 
 class PlainConnection(_CallMixin, HTTPConnection):

@@ -33,7 +33,7 @@ from ..exceptions import (
     ModelTimeoutError,
     UserError,
 )
-from .answers import parse_json, redact, request_id
+from .answers import may_be_shown, parse_json, redact, request_id
 from .body import UnknownEncoding
 from .reader import AnswerTooLarge
 from .records import HttpRequest
@@ -138,10 +138,10 @@ def refused(
     if status == 402:
         again = False
     if kind == "response":
-        text = (info.message if info is not None else None) or f"status {status}"
-        return Failure(
-            ModelResponseError(redact(text, auth), model_name=request.model_name, **attributes), False
-        )
+        text = redact((info.message if info is not None else None) or "", auth)
+        if not text or not may_be_shown(text, request.body):
+            text = f"The server answered with status {status}."
+        return Failure(ModelResponseError(text, model_name=request.model_name, **attributes), False)
     error_class = _BY_KIND.get(kind or "") or _BY_STATUS.get(status, ModelHTTPError)
     error = error_class(status, request.model_name, body=parsed, retryable=again, **attributes)
     if 300 <= status < 400:
@@ -172,7 +172,9 @@ def broken(
     host = _host(request.url)
 
     def made(error_class: type[ModelAPIError], text: str, retryable: bool, again: Optional[bool] = None) -> Failure:
-        made_error = error_class(text, model_name=request.model_name, retryable=retryable, **attributes)
+        made_error = error_class(
+            redact(text, auth), model_name=request.model_name, retryable=retryable, **attributes
+        )
         return Failure(made_error, retryable if again is None else again)
 
     for found in chain:
@@ -194,8 +196,7 @@ def broken(
     failure = _by_root(chain, host, made, policy, sent)
     if failure is not None:
         return failure
-    text = redact(_words(chain[-1]), auth)
-    return made(ModelConnectionError, f"The connection to {host} failed: {text}", True)
+    return made(ModelConnectionError, f"The connection to {host} failed: {_words(chain[-1])}", True)
 
 
 def is_dead_connection(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Optional, Union
 
 from ..deadline import Deadline
 from ..exceptions import AgentRunError, DeadlineExceeded, ModelAPIError, RunCancelled, UserError
-from .answers import request_id
+from .answers import hidden, request_id
 from .body import Body
 from .budget import Budget, budget_for
 from .connection import Call
@@ -144,6 +144,7 @@ class Exchange:
             model_name=self._request.model_name,
             auth=self._auth,
             unanswered=self.unanswered,
+            asked=self._request,
         )
 
     def stream(self) -> HttpStream:
@@ -194,7 +195,8 @@ class Exchange:
             failure = error
         except (DeadlineExceeded, RunCancelled) as error:
             self._stopped(error, call.sent if response is None else response.status_code < 300)
-            raise
+            # Without the frames of the sending, whose variables are headers.
+            raise error.with_traceback(None)  # noqa: B904 - it is the same error
         finally:
             if body is None:
                 call.finish()
@@ -209,7 +211,8 @@ class Exchange:
             self._renewed = True  # the key may have been rotated since it was given
             text = b""
             return self._open()
-        failure_of_status = refused(request, answer.status_code, answer.headers, text, self._attributes(), self._auth)
+        secrets, attributes = self._secrets(), self._attributes()
+        failure_of_status = refused(request, answer.status_code, answer.headers, text, attributes, secrets)
         text = b""  # it may repeat the key, and tracebacks with variables show this frame
         self._raise(failure_of_status)
 
@@ -241,6 +244,11 @@ class Exchange:
     def _attributes(self) -> dict[str, Any]:
         return {"attempts": self.attempts, "elapsed": time.monotonic() - self._started}
 
+    def _secrets(self) -> Mapping[str, str]:
+        """What no error may show. Of a try that broke only the one who logs in knows what was sent."""
+        request = self._request
+        return hidden(request.headers, self._auth or getattr(request.auth, "given", None))
+
     def _lost(self, sent: bool) -> None:
         """Count a try that nobody will answer any more, where it went out; what only reads is never billed."""
         if sent and self._request.method not in _WITHOUT_BODY:
@@ -265,7 +273,7 @@ class Exchange:
         except (DeadlineExceeded, RunCancelled) as error:
             self._stopped(error, False)
             raise
-        self._raise(broken(failure, self._request, self.policy, sent, self._attributes(), self._auth))
+        self._raise(broken(failure, self._request, self.policy, sent, self._attributes(), self._secrets()))
 
     def _raise(self, failure: Failure) -> NoReturn:
         self._again = failure.again

@@ -146,7 +146,7 @@ class _PoolMixin:
         if sock.gettimeout() != seconds:  # setting it is a system call
             sock.settimeout(seconds)
 
-    def _send(self, connection: Any, call: Call, data: bytes) -> None:
+    def _send(self, connection: Any, call: Call, data: memoryview) -> None:
         try:
             connection.send_whole(data, call)
         except (BrokenPipeError, ConnectionResetError):
@@ -156,7 +156,7 @@ class _PoolMixin:
 
     def _request(
         self, connection: Any, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes]
-    ) -> bytes:
+    ) -> memoryview:
         """
         The whole request.
 
@@ -173,7 +173,8 @@ class _PoolMixin:
         )
         if not block.count("\r") == block.count("\n") == len(headers) + (2 if host else 1):
             raise InvalidHeader("a line break in a header")
-        return block.encode("latin-1") + b"\r\n" + (body or b"")
+        # A view: tracebacks with variables show the frames that hold it, and bytes would show the headers.
+        return memoryview(block.encode("latin-1") + b"\r\n" + (body or b""))
 
     def _get_conn(self, timeout: Optional[float] = None) -> Any:
         """A kept connection that is still quiet, else a new one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Protocol, Union
 
-from .answers import excerpt, parse_json, request_id
+from .answers import excerpt, hidden, parse_json, request_id
 from .retry import RetryPolicy
 
 __all__ = ["Auth", "DecodeError", "ErrorInfo", "HttpRequest", "HttpResponse"]
@@ -125,7 +125,7 @@ class HttpResponse:
         unanswered: tries before it that went out and got no complete answer, so that they may have been billed.
     """
 
-    __slots__ = ("_auth", "_model_name", "attempts", "body", "elapsed", "headers", "status", "unanswered")
+    __slots__ = ("_asked", "_auth", "_model_name", "attempts", "body", "elapsed", "headers", "status", "unanswered")
 
     def __init__(
         self,
@@ -138,7 +138,9 @@ class HttpResponse:
         model_name: str = "",
         auth: Optional[Mapping[str, str]] = None,
         unanswered: int = 0,
+        asked: Optional[HttpRequest] = None,
     ) -> None:
+        self._asked = asked
         self.status = status
         self.headers = headers
         self.body = body
@@ -178,8 +180,11 @@ class HttpResponse:
     def _unreadable(self, problem: str) -> Exception:
         from ..exceptions import ModelResponseError
 
+        asked = self._asked
+        secrets = hidden({} if asked is None else asked.headers, self._auth)
+        shown = excerpt(self.body, secrets, None if asked is None else asked.body)
         error = ModelResponseError(
-            f"Expected a JSON answer, got {problem}: {excerpt(self.body, self._auth or {})}",
+            f"Expected a JSON answer, got {problem}: {shown}",
             model_name=self._model_name,
             request_id=self.request_id,
             attempts=self.attempts,

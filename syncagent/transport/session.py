@@ -12,6 +12,7 @@ from urllib3.util import Timeout
 
 from ..exceptions import UserError
 from .adapter import DeadlineAdapter, NoCookies
+from .answers import Hidden
 from .connection import Call, current_call
 from .environment import Settings, connection_settings
 from .errors import FAILURES, is_dead_connection
@@ -217,14 +218,18 @@ def sign(request: HttpRequest, url: str, headers: Mapping[str, str]) -> Mapping[
     """
     if request.auth is None:
         return {}
-    auth = request.auth(request.method, url, headers, request.body or b"")
-    for name, value in auth.items():
-        if not (isinstance(value, str) and value.isascii() and value.isprintable()):
-            raise UserError(
-                f"The key for the header {name} holds a line break or a character that is not ASCII; "
-                "look for white space around it."
-            )
+    auth = Hidden(request.auth(request.method, url, headers, request.body or b""))
+    name = next((name for name, value in auth.items() if not _is_plain(value)), None)
+    if name is not None:
+        raise UserError(
+            f"The key for the header {name} holds a line break or a character that is not ASCII; "
+            "look for white space around it."
+        )
     return auth
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 class _Session(requests.Session):
@@ -258,6 +263,9 @@ class _Template:
 
 class _Headers(dict[str, str]):
     """Request headers: read in any case, copied as fast as a dict."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"  # tracebacks with variables show frames that hold them
 
     def __missing__(self, key: str) -> str:
         wanted = key.lower()

@@ -75,9 +75,10 @@ def test_secrets() -> None:
 
 def test_request_ids() -> None:
     """The first header that names one counts, and its length is bounded."""
-    assert request_id({}) is None
-    assert request_id({"request-id": "", "cf-ray": "c"}) == "c"
-    assert request_id({"x-request-id": "r" * 1000}) == "r" * 200
+    assert request_id({}, {}) is None
+    assert request_id({"request-id": "", "cf-ray": "c"}, {}) == "c"
+    assert request_id({"x-request-id": "r" * 1000}, {}) == "r" * 200
+    assert request_id({"x-request-id": f"r-{KEY}"}, {"Authorization": f"Bearer {KEY}"}) == "r-***"
 
 
 JSON = st.recursive(
