@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.faultserver import FaultServer, Peer, Request
+from tests.faultserver import __main__ as by_hand
 from tests.servers.places import PLACES
 from tests.servers.serving import ROOT
 from tests.servers.upstream import Upstream
