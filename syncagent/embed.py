@@ -247,7 +247,7 @@ def _read(api: _Api, answer: HttpResponse, expected: int, provider_name: str, mo
             raise ValueError(f"expected {expected} vectors, got {len(found.vectors)}")
     except ValueError as error:
         unreadable = ModelResponseError(
-            f"The answer of {provider_name} {model_name} cannot be used: {error}",
+            f"The answer of {provider_name} {model_name} cannot be used: {answer.shown(str(error))}",
             model_name=model_name,
             request_id=answer.request_id,
             attempts=answer.attempts,

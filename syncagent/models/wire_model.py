@@ -13,7 +13,7 @@ from ..exceptions import (
 from ..settings import merge_model_settings
 from ..tools import ModelRequestParameters
 from ..transport import HttpRequest
-from ..transport.answers import redact
+from ..transport.answers import hidden, shown
 from . import check_allow_model_requests
 from ._inline import inlined
 from .base import Model
@@ -252,13 +252,15 @@ class WireModel(Model):
     def unreadable(
         self, error: Exception, request: HttpRequest, answer: Union[HttpResponse, HttpStream]
     ) -> ModelResponseError:
-        """The error that says what a wire raised over *answer*; a key that the server repeats is not in it."""
+        """
+        The error that says what a wire raised over *answer*.
+
+        No key that the server repeats is in it, and nothing of the request.
+        """
         from ..transport import HttpStream
 
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} while reading it: {error}"
-        given = getattr(request.auth, "given", None)
-        if given:
-            words = redact(words, given)
+        words = shown(words, hidden(request.headers, getattr(request.auth, "given", None)), request.body)
         found = ModelResponseError(
             f"The answer of {self._provider.name} {self._model_name} cannot be used: {words}",
             model_name=self._model_name,

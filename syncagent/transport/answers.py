@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
-__all__ = ["Hidden", "excerpt", "hidden", "may_be_shown", "parse_json", "redact", "request_id", "secrets_of"]
+__all__ = ["Hidden", "excerpt", "hidden", "may_be_shown", "parse_json", "redact", "request_id", "secrets_of", "shown"]
 
 _MARK = b"\xef\xbb\xbf"
 _EXCERPT = 200  # characters of an unreadable answer that an error's text may hold
@@ -90,6 +90,12 @@ def may_be_shown(text: str, asked: Optional[bytes]) -> bool:
     )
 
 
+def shown(words: str, secrets: Mapping[str, str], asked: Optional[bytes]) -> str:
+    """What a wire says of an answer, ``path: what is wrong``; the path alone where the rest may not be shown."""
+    words = redact(words, secrets)
+    return words if may_be_shown(words, asked) else words.partition(": ")[0]
+
+
 def excerpt(body: bytes, auth: Mapping[str, str], asked: Optional[bytes] = None) -> str:
     """
     The beginning of *body*, quoted: no texts out of JSON, which may be an answer, but their keys.
@@ -100,10 +106,10 @@ def excerpt(body: bytes, auth: Mapping[str, str], asked: Optional[bytes] = None)
     text = redact(body[: _EXCERPT * 16].decode("utf-8", "replace"), auth)
     if text.lstrip()[:1] in ("{", "["):
         text = _TEXTS.sub(lambda found: found.group() if found.group(1) else '"..."', text)
-    shown = text[:_EXCERPT]
-    if not may_be_shown(shown, asked):
+    beginning = text[:_EXCERPT]
+    if not may_be_shown(beginning, asked):
         return "(left out)"
-    return repr(shown) + ("..." if len(text) > _EXCERPT else "")
+    return repr(beginning) + ("..." if len(text) > _EXCERPT else "")
 
 
 def _refuse(constant: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Protocol, Union
 
-from .answers import excerpt, hidden, parse_json, request_id
+from .answers import excerpt, hidden, parse_json, request_id, shown
 from .retry import RetryPolicy
 
 __all__ = ["Auth", "DecodeError", "ErrorInfo", "HttpRequest", "HttpResponse"]
@@ -177,14 +177,19 @@ class HttpResponse:
                 problem = _why(error, self.body)
         raise self._unreadable(problem)
 
+    def shown(self, words: str) -> str:
+        """What a wire says of this answer, without keys and without what was asked."""
+        return shown(words, *self._private())
+
+    def _private(self) -> tuple[Mapping[str, str], Optional[bytes]]:
+        asked = self._asked
+        return hidden({} if asked is None else asked.headers, self._auth), None if asked is None else asked.body
+
     def _unreadable(self, problem: str) -> Exception:
         from ..exceptions import ModelResponseError
 
-        asked = self._asked
-        secrets = hidden({} if asked is None else asked.headers, self._auth)
-        shown = excerpt(self.body, secrets, None if asked is None else asked.body)
         error = ModelResponseError(
-            f"Expected a JSON answer, got {problem}: {shown}",
+            f"Expected a JSON answer, got {problem}: {excerpt(self.body, *self._private())}",
             model_name=self._model_name,
             request_id=self.request_id,
             attempts=self.attempts,
