@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from syncagent import Agent, Deadline, DeadlineExceeded, ModelRetry, RunContext, UserError
-from syncagent.exceptions import UnexpectedModelBehavior
+from syncagent.exceptions import ContentFilterError, UnexpectedModelBehavior
 from syncagent.messages import ModelMessage, ModelMessagesTypeAdapter
 from syncagent.tools import ToolDefinition
 from tests.faultserver import FaultServer, Peer, Request
-from tests.faultserver.catalog import TEXT
+from tests.faultserver.catalog import FAULTS, TEXT
 from tests.faultserver.dialects import DIALECTS, Call, Dialect
 from tests.transport.conftest import leak_free
 
@@ -241,3 +241,15 @@ def test_text_that_is_no_text(dialect: Dialect) -> None:
     assert told in (wild, wild.replace("\ud800", "\ufffd"))
     written = ModelMessagesTypeAdapter.dump_json(result.all_messages())
     assert ModelMessagesTypeAdapter.dump_json(ModelMessagesTypeAdapter.validate_json(written)) == written
+
+
+def test_a_refusal_keeps_its_words() -> None:
+    """They stand in the last message of the error, where a program finds them."""
+    dialect = DIALECTS["openai"]
+    with FaultServer(FAULTS["refusal"].serve(dialect)) as server:
+        model: Any = dialect.model(server.origin, api_key="a key")
+        with pytest.raises(ContentFilterError) as caught:
+            Agent(model).run_sync("Hi")
+        model.provider.transport.close()
+    last: Any = (caught.value.messages or [])[-1]
+    assert last.provider_details["refusal"] == "No."

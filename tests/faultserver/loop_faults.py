@@ -88,6 +88,15 @@ add_loop(
     words=("cut off by the token limit",),
     dialects=TEXTUAL,
 )
+# What is left of an object that was cut is an object, but without what did not come.
+add_loop(
+    "cut-object",
+    "a call that the token limit cut, in an answer that is one JSON (Anthropic)",
+    ("call_1", "look_up", "{}"),
+    stop="length",
+    words=("missing",),
+    dialects=("anthropic",),
+)
 add_loop(
     "unknown-tool", "a tool that does not exist", ("call_1", "nothing", "{}"), words=("Unknown tool name", "look_up")
 )
@@ -125,6 +134,15 @@ def _wrong_type(dialect: Dialect) -> Scenario:
     return fault.say("200 OK", dialect.answer(TEXT).replace(b'"content": ', b'"content": 3, "was": '))
 
 
+def _wrong_call(dialect: Dialect) -> Scenario:
+    right = dialect.calls(("call_1", "look_up", '{"word": "right"}'))
+    return fault.say("200 OK", right.replace(b'"look_up"', b'["look_up"]'))
+
+
+def _refusal(dialect: Dialect) -> Scenario:
+    return fault.say("200 OK", dialect.answer("").replace(b'"content": null', b'"content": null, "refusal": "No."'))
+
+
 LIMIT = {"retried": "no", "error": UsageLimitExceeded}
 add(
     "Model and loop",
@@ -145,6 +163,18 @@ add(
     bound="at once",
     error=ModelResponseError,
     note="the text names the field",
+    words=("content: expected", "got int"),
+)
+add(
+    "Model and loop",
+    "wrong-types-in-call",
+    "a call with wrong types in it",
+    serve=_wrong_call,
+    retried="no",
+    bound="at once",
+    error=ModelResponseError,
+    note="the text names the field",
+    words=(".name: expected text, got list",),
 )
 add(
     "Model and loop",
@@ -164,4 +194,15 @@ add(
     bound="at once",
     error=ContentFilterError,
     serve=lambda dialect: fault.say("200 OK", dialect.answer("", "content_filter")),
+)
+add(
+    "Model and loop",
+    "refusal",
+    "a refusal in a field of its own, and nothing else (OpenAI)",
+    retried="no",
+    bound="at once",
+    error=ContentFilterError,
+    serve=_refusal,
+    note="`.messages[-1].provider_details` has its words",
+    dialects=("openai",),
 )
