@@ -73,9 +73,9 @@ def asked(agent: Agent[None, str], fault: Fault, streamed: bool) -> str:
     if fault.name == "many-calls":
         options["usage_limits"] = UsageLimits(tool_calls_limit=49)
     if not streamed:
-        return agent.run_sync(PROMPT, **options).data
+        return str(agent.run_sync(PROMPT, **options).data)
     with agent.run_stream(PROMPT, **options) as result:
-        return result.get_data()
+        return str(result.get_data())
 
 
 def _run(
