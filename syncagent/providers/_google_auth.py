@@ -107,17 +107,22 @@ class GoogleLogin:
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         added: dict[str, str] = {}
+        asked: dict[str, str] = {}
         credentials = self._credentials
         try:
             # Not before_request, which may leave work to a thread of its own.
             if not credentials.valid:
-                credentials.refresh(_requests(self._transport, self._deadline))
+                credentials.refresh(_requests(self._transport, self._deadline, asked))
             credentials.apply(added)
         except _google("google.auth.exceptions").GoogleAuthError as error:
+            from ..transport.answers import redact
+
             broken = isinstance(error, _google("google.auth.exceptions").TransportError)
             failed = ModelConnectionError if broken else ModelAPIError
+            words = redact(str(error), asked)[:500]
+            asked.clear()  # tracebacks with variables show this frame
             raise failed(
-                f"Logging in to Google failed: {str(error)[:500]}",
+                f"Logging in to Google failed: {words}",
                 model_name=self._model_name,
                 retryable=bool(getattr(error, "retryable", False)),
             ) from None
@@ -133,10 +138,16 @@ class _Answer(NamedTuple):
     data: bytes
 
 
-def _requests(transport: Transport, deadline: Deadline) -> Callable[..., _Answer]:
-    """What google-auth calls for a request of its own (``google.auth.transport.Request``)."""
+def _requests(
+    transport: Transport, deadline: Deadline, asked: Optional[dict[str, str]] = None
+) -> Callable[..., _Answer]:
+    """
+    What google-auth calls for a request of its own (``google.auth.transport.Request``).
+
+    Args:
+        asked: takes what was sent: refresh tokens, client secrets. Servers may repeat them, and errors shall not.
+    """
     from ..transport import HttpRequest
-    from ..transport.answers import redact
 
     def request(
         url: str,
@@ -147,17 +158,17 @@ def _requests(transport: Transport, deadline: Deadline) -> Callable[..., _Answer
         **_: Any,
     ) -> _Answer:
         data = body.encode() if isinstance(body, str) else body
-        # Servers that repeat what they were sent shall not bring it into an error: refresh tokens, client secrets.
-        secrets = {**(headers or {}), **dict(parse_qsl((data or b"").decode("latin-1")))}
+        if asked is not None:
+            asked.update(parse_qsl((data or b"").decode("latin-1")))
         sent = HttpRequest(method, url, headers=dict(headers or {}), body=data, timeout=timeout or _TIMEOUT)
         try:
             answer = transport.send(sent, deadline)
         except ModelHTTPError as error:
-            text = redact(error.body if isinstance(error.body, str) else json.dumps(error.body), secrets)
+            text = error.body if isinstance(error.body, str) else json.dumps(error.body)
             return _Answer(error.status_code, {"content-type": "application/json"}, text.encode())
         except ModelAPIError as error:
             failure = _google("google.auth.exceptions").TransportError
-            raise failure(redact(str(error), secrets), retryable=error.retryable) from None
+            raise failure(str(error), retryable=error.retryable) from None
         return _Answer(answer.status, answer.headers, answer.body)
 
     return request

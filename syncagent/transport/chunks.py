@@ -106,7 +106,11 @@ class Chunks:
 
 def _size(line: bytes) -> int:
     """A chunk's size; extensions after a semicolon are skipped."""
-    digits = line.partition(b";")[0].strip(b" \t\r")
+    digits, extended, _ = line.partition(b";")
+    # Whoever ends an extension with a CR or an LF alone may be heard as going on (RFC 9112, sections 2.2 and 7.1.1).
+    if extended and line.find(b"\r") != len(line) - 1:
+        raise http.client.IncompleteRead(b"")
+    digits = digits.strip(b" \t\r")
     # int() would take signs, underscores and other alphabets' digits, too.
     if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
         raise http.client.IncompleteRead(b"")

@@ -132,7 +132,10 @@ class Exchange:
             body.abort()  # does nothing to a body that was read to its end
         if failure is not None:
             self._lost(True)
-            self._fail(failure, True)
+            try:
+                self._fail(failure, True)
+            finally:
+                failure = None  # the error's traceback holds this frame, and may show it
         if self._began is not None:
             self._tell_answer(status, headers, f"{len(data)} bytes")
         return HttpResponse(
@@ -205,16 +208,21 @@ class Exchange:
         if failure is not None:
             sent = call.sent if session.tells else None
             self._lost(response is not None or (sent is None and not never_sent(failure)) or sent is True)
-            self._fail(failure, sent)
+            try:
+                self._fail(failure, sent)
+            finally:
+                failure = None  # the error's traceback holds this frame, and may show it
         answer: Any = response
         if answer.status_code == 401 and not self._renewed and getattr(request.auth, "renewable", False):
             self._renewed = True  # the key may have been rotated since it was given
             text = b""
             return self._open()
-        secrets, attributes = self._secrets(), self._attributes()
-        failure_of_status = refused(request, answer.status_code, answer.headers, text, attributes, secrets)
-        text = b""  # it may repeat the key, and tracebacks with variables show this frame
-        self._raise(failure_of_status)
+        try:
+            self._raise(
+                refused(request, answer.status_code, answer.headers, text, self._attributes(), self._secrets())
+            )
+        finally:
+            text = b""  # it may repeat the key, and tracebacks with variables show this frame
 
     def _answer(self, session: Any, call: Call) -> Any:
         connect, read = self._timeout
@@ -273,7 +281,10 @@ class Exchange:
         except (DeadlineExceeded, RunCancelled) as error:
             self._stopped(error, False)
             raise
-        self._raise(broken(failure, self._request, self.policy, sent, self._attributes(), self._secrets()))
+        try:
+            self._raise(broken(failure, self._request, self.policy, sent, self._attributes(), self._secrets()))
+        finally:
+            del failure
 
     def _raise(self, failure: Failure) -> NoReturn:
         self._again = failure.again

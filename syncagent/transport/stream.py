@@ -124,7 +124,10 @@ class HttpStream:
         if data is None:
             return self._pause()
         if failure is not None:
-            self._fail(failure)
+            try:
+                self._fail(failure)
+            finally:
+                failure = None  # the error's traceback holds this frame
         raise StopIteration
 
     def _pause(self) -> bytes:

@@ -77,10 +77,10 @@ def head_of(streamed: bool, *lines: str) -> bytes:
     return "\r\n".join(["HTTP/1.1 200 OK", f"Content-Type: {kind}", *lines, "", ""]).encode()
 
 
-def right_or_typed(agent: Agent[None, str], streamed: bool) -> None:
-    """The whole right answer, or one typed error that was tried once."""
+def right_or_typed(agent: Agent[None, str], streamed: bool, *, told: bool = True) -> None:
+    """The whole right answer, or one typed error that was tried once; another answer only where it was not *told*."""
     try:
-        assert ask(agent, streamed) == TEXT
+        assert ask(agent, streamed) == TEXT or not told
     except ModelAPIError as error:
         assert error.attempts == 1
         assert str(error)
@@ -121,6 +121,21 @@ _LINE = st.sampled_from([b"\r\n", b"\n", b"\r", b"", b"\r\n\r\n", b" \r\n"])
 _END = st.sampled_from([b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"0\r\n", b"", b"00\r\n\r\n", b"\r\n", b"zz\r\n"])
 
 
+def unchunked(sent: bytes) -> bytes:
+    """The data of *sent* by RFC 9112, section 7.1, as far as it goes."""
+    data = b""
+    while True:
+        line, _, sent = sent.partition(b"\n")
+        digits = line.partition(b";")[0].strip(b" \t\r")
+        if not re.fullmatch(b"[0-9a-fA-F]{1,16}", digits) or int(digits, 16) == 0:
+            return data
+        size = int(digits, 16)
+        data += sent[:size]
+        if sent[size : size + 2] != b"\r\n":
+            return data
+        sent = sent[size + 2 :]
+
+
 @both
 @ways
 @some
@@ -132,13 +147,18 @@ def test_lies_about_chunks(
     streamed: bool,
     data: st.DataObject,
 ) -> None:
-    """Any size, any end of a line, any end of it all: text is whole, or there is none."""
+    """
+    Any size, any end of a line, any end of it all: text is whole, or there is none.
+
+    But where a lie makes framing a part of the events, or the other way round, a stream says something else, and nobody
+    can tell: a field that is not known is passed over (WHATWG HTML, section 9.2.6). In JSON it is an error always.
+    """
     scenario, _ = liar
     body = body_of(dialect, TEXT, streamed)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=3, unique=True)))
     pieces = [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)]) if begin < end]
     wrong = data.draw(st.integers(0, len(pieces)), "the chunk that is wrong; the last one is none")
-    sent = head_of(streamed, "Transfer-Encoding: chunked")
+    sent = head = head_of(streamed, "Transfer-Encoding: chunked")
     for index, piece in enumerate(pieces):
         size, line, end = ("{:x}", b"\r\n", b"\r\n")
         if index == wrong:
@@ -147,7 +167,9 @@ def test_lies_about_chunks(
     sent += b"0\r\n\r\n" if wrong < len(pieces) else data.draw(_END)
     cut = data.draw(st.integers(0, len(sent)), "where the packets part")
     scenario.packets, scenario.closes = [sent[:cut], sent[cut:]], True
-    right_or_typed(agents[dialect.name], streamed)
+    said = unchunked(sent[len(head) :])
+    told = body.startswith(said) or said.startswith(body)
+    right_or_typed(agents[dialect.name], streamed, told=told or not streamed)
 
 
 @both

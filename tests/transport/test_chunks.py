@@ -109,3 +109,10 @@ def test_trailers_without_end() -> None:
     """Many short trailers are an error, too."""
     with pytest.raises(http.client.LineTooLong):
         decode(b"0\r\n", *[b"X: " + b"1" * 1000 + b"\r\n"] * 70)
+
+
+@pytest.mark.parametrize("line", [b"5;a=b\rhello", b"5;a=b\n", b"5;a=\rb\r\n", b"5 ;\n"])
+def test_extensions_that_end_in_half_a_line_break(line: bytes) -> None:
+    """A CR or an LF alone behind an extension ends the connection: it could hide the beginning of an answer."""
+    with pytest.raises(http.client.IncompleteRead):
+        decode(line + b"hello\r\n0\r\n\r\n")
