@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,12 +32,16 @@ class Liar:
     def __init__(self) -> None:
         self.packets: list[bytes] = []
         self.closes = True
+        self.said = threading.Event()
 
     def __call__(self, peer: Peer, request: Request) -> None:
-        for packet in self.packets:
-            peer.send(packet)
-        if self.closes:
-            peer.close()
+        try:
+            for packet in self.packets:
+                peer.send(packet)
+            if self.closes:
+                peer.close()
+        finally:
+            self.said.set()
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +82,16 @@ def head_of(streamed: bool, *lines: str) -> bytes:
     return "\r\n".join(["HTTP/1.1 200 OK", f"Content-Type: {kind}", *lines, "", ""]).encode()
 
 
-def right_or_typed(agent: Agent[None, str], streamed: bool, *, told: bool = True) -> None:
+def right_or_typed(liar: Liar, agent: Agent[None, str], streamed: bool, *, told: bool = True) -> None:
     """The whole right answer, or one typed error that was tried once; another answer only where it was not *told*."""
+    liar.said.clear()
     try:
         assert ask(agent, streamed) == TEXT or not told
     except ModelAPIError as error:
         assert error.attempts == 1
         assert str(error)
+    # What is sent only after the next request went out would be its answer, and nobody could tell.
+    assert liar.said.wait(10)
 
 
 @both
@@ -111,7 +119,7 @@ def test_lies_about_the_length(
         whole += head_of(streamed, f"Content-Length: {len(other)}") + other
     cut = data.draw(st.integers(0, len(whole)), "where the packets part")
     scenario.packets, scenario.closes = [whole[:cut], whole[cut:]], True
-    right_or_typed(agents[dialect.name], streamed)
+    right_or_typed(scenario, agents[dialect.name], streamed)
 
 
 _SIZE = st.sampled_from(
@@ -169,7 +177,7 @@ def test_lies_about_chunks(
     scenario.packets, scenario.closes = [sent[:cut], sent[cut:]], True
     said = unchunked(sent[len(head) :])
     told = body.startswith(said) or said.startswith(body)
-    right_or_typed(agents[dialect.name], streamed, told=told or not streamed)
+    right_or_typed(scenario, agents[dialect.name], streamed, told=told or not streamed)
 
 
 @both
@@ -192,7 +200,7 @@ def test_a_cut_anywhere(
         "close": head_of(streamed, "Connection: close") + body,
     }[data.draw(st.sampled_from(["length", "chunks", "close"]))]
     scenario.packets, scenario.closes = [framed[: data.draw(st.integers(0, len(framed)))]], True
-    right_or_typed(agents[dialect.name], streamed)
+    right_or_typed(scenario, agents[dialect.name], streamed)
 
 
 _AFTER = st.one_of(
