@@ -190,7 +190,9 @@ class Exchange:
             response = self._answer(session, call)
             status = response.status_code
             if 200 <= status < 300:
-                body = Body(response, call, request.max_body or (_MOST_STREAM if self._streamed else _MOST_BODY))
+                # JSON where a stream was asked for is read whole, so that it may be no larger than elsewhere.
+                whole = not self._streamed or "json" in (response.headers.get("content-type") or "").lower()
+                body = Body(response, call, request.max_body or (_MOST_BODY if whole else _MOST_STREAM))
                 return status, response.headers, body
             if status >= 200:
                 text = self._error_body(response, call)

@@ -59,7 +59,8 @@ class HttpRequest:
         retry_policy: instead of the transport's.
         idempotency_key: the header ``Idempotency-Key`` of all tries; one is made for methods other than GET and HEAD.
         decode_error: reads a provider's error body.
-        max_body: bytes that an answer may have after decompression; None for 32 MiB, 1 GiB where it is streamed.
+        max_body: bytes that an answer may have after decompression; None for 32 MiB, 1 GiB where
+            it is streamed and no JSON.
         provider: the name of the provider that is asked; None for what is no provider's, such as a download.
     """
 

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -199,3 +200,19 @@ def test_a_foreign_answer_is_nobodys(agents: Agents, dialect: Dialect) -> None:
             assert stray.wait(10)
             stray.clear()
     assert server.connections == 3
+
+
+@ways
+def test_a_bomb_stays_small(agents: Agents, streamed: bool) -> None:
+    """JSON that grows past its limit is stopped there, also where a stream was asked for: nothing unpacks it whole."""
+    with FaultServer(fault.bomb) as server:
+        agent = agents(OPENAI, server.origin)
+        with pytest.raises(ModelResponseError, match="larger than allowed"):  # imports and buffers are not measured
+            ask(agent, streamed)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ModelResponseError, match="larger than allowed"):
+                ask(agent, streamed)
+            assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+        finally:
+            tracemalloc.stop()
