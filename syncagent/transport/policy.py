@@ -196,7 +196,7 @@ def policy(
         max_queued: how many may wait; who comes then fails at once.
 
     Returns:
-        The policy: as a context manager it puts the former one back at the end, which is for tests.
+        The policy, which as a context manager puts the former one back at its end; that is for tests.
 
     Raises:
         UserError: an argument cannot be used. A request that is refused raises it too, before anything is sent; one
