@@ -144,8 +144,9 @@ def _moment(value: Any, wrong_type: str, kind: str, expected: str) -> dt.datetim
 
 def _from_timestamp(number: Union[int, float], value: Any, kind: str) -> dt.datetime:
     try:
-        seconds = number / 1_000 if abs(number) > _MILLISECONDS_FROM else number
-        return _EPOCH + dt.timedelta(seconds=seconds)
+        if abs(number) > _MILLISECONDS_FROM:
+            return _EPOCH + dt.timedelta(milliseconds=number)  # a division before would lose the last of them
+        return _EPOCH + dt.timedelta(seconds=number)
     except (OverflowError, ValueError):  # too large, infinite or no number
         fail(kind, value, error="the number of seconds lies outside the years 1 to 9999")
 

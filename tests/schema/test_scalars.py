@@ -229,6 +229,8 @@ def test_two_languages(tp: Any, python: str, json: str) -> None:
         ),
         (dt.datetime, 1.5, dt.datetime(1970, 1, 1, 0, 0, 1, 500000, UTC)),
         (dt.datetime, 1577836800000, dt.datetime(2020, 1, 1, tzinfo=UTC)),
+        (dt.datetime, 14022152485918, dt.datetime(2414, 5, 6, 10, 21, 25, 918000, UTC)),
+        (dt.datetime, "14022152485918", dt.datetime(2414, 5, 6, 10, 21, 25, 918000, UTC)),
         (dt.datetime, dt.date(2020, 1, 1), dt.datetime(2020, 1, 1)),
         (dt.datetime, dt.datetime(2020, 1, 1, 5), dt.datetime(2020, 1, 1, 5)),
         (dt.time, "10:00", dt.time(10)),
