@@ -16,7 +16,7 @@ from syncagent.transport import HttpRequest, Transport
 KEY = "sk-canary-0123456789abcdef"
 
 
-def _sockets() -> set[str]:
+def open_sockets() -> set[str]:
     """The open sockets of this process; nothing where the system does not say."""
     found = set()
     if os.path.isdir("/proc/self/fd"):
@@ -33,16 +33,16 @@ def _sockets() -> set[str]:
 @pytest.fixture(autouse=True)
 def leak_free() -> Iterator[None]:
     """After each test there are no more threads and sockets than before."""
-    threads, sockets = set(threading.enumerate()), _sockets()
+    threads, sockets = set(threading.enumerate()), open_sockets()
     yield
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        if set(threading.enumerate()) <= threads and _sockets() <= sockets:
+        if set(threading.enumerate()) <= threads and open_sockets() <= sockets:
             return
         gc.collect()
         time.sleep(0.02)
     assert set(threading.enumerate()) - threads == set()
-    assert _sockets() - sockets == set()
+    assert open_sockets() - sockets == set()
 
 
 @pytest.fixture
