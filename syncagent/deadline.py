@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -67,7 +68,8 @@ class Deadline:
         self._flag = False
         self._callable = cancelled
         self._asked = -math.inf
-        self._sockets: dict[int, Any] = {}
+        # Weak: what an interruption leaves behind is not to live as long as a deadline of many runs.
+        self._sockets: dict[int, weakref.ref[Any]] = {}
 
     def __repr__(self) -> str:
         if self.cancelled:
@@ -107,9 +109,11 @@ class Deadline:
         Looking a host name up and connecting (5 seconds at most) cannot be interrupted.
         """
         self._flag = True
-        for sock in list(self._sockets.values()):
+        for reference in list(self._sockets.values()):
+            sock = reference()
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                if sock is not None:
+                    sock.shutdown(socket.SHUT_RDWR)
             except (OSError, ValueError):
                 continue  # closed in the meantime: nobody reads from it any more
 
@@ -129,7 +133,9 @@ class Deadline:
         if self._callable is not None or self._parent is not None:
             self._ask()
         if self._end != math.inf and time.monotonic() >= self._end - least:
-            raise DeadlineExceeded(f"The deadline of {self._seconds:g} s was exceeded.")
+            error = DeadlineExceeded(f"The deadline of {self._seconds:g} s was exceeded.")
+            error._end = self._end
+            raise error
 
     def sleep(self, seconds: float) -> None:
         """
@@ -160,7 +166,7 @@ class Deadline:
             raise RunCancelled("The run was cancelled.")
 
     def _keep(self, sock: Any) -> None:
-        self._sockets[id(sock)] = sock
+        self._sockets[id(sock)] = weakref.ref(sock)
         if self._parent is not None:
             self._parent._keep(sock)
 

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from .deadline import Deadline, resolve_deadline
-from .exceptions import ModelResponseError, UserError
+from .exceptions import AgentRunError, ModelResponseError, UserError
 from .jsonable import dump_bytes
 from .providers.base import Provider, infer_provider
 from .providers.table import ProviderRow
@@ -123,6 +123,7 @@ def embed(
     usage = Usage()
     answered = name
     for chunk in _chunks(asked, api.most_texts, api.most_bytes):
+        source.check_policy()
         target = source.target(name, limit)
         call = _Call(source, target.model_name, chunk, dimensions, input_type)
         path, body = api.encode(call)
@@ -141,8 +142,12 @@ def embed(
             decode_error=import_module(f".models.{api.errors}", __package__).decode_error,
             provider=source.name,
         )
-        answer = source.transport.send(request, limit)
-        found = _read(api, answer, len(chunk), source.name, name)
+        try:
+            answer = source.transport.send(request, limit)
+            found = _read(api, answer, len(chunk), source.name, name)
+        except AgentRunError as error:
+            error.unanswered_requests += (usage.details or {}).get("unanswered_requests", 0)  # of the chunks before
+            raise
         vectors += found.vectors
         usage.incr(Usage(1, found.tokens, None, found.tokens))
         usage.count_unanswered(answer.unanswered)

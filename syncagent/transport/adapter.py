@@ -18,6 +18,7 @@ from requests.cookies import RequestsCookieJar
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ..exceptions import UserError
+from .call import current_call
 from .connection import socket_options
 from .pool import POOLS
 
@@ -174,6 +175,9 @@ def _closing(sock_class: type[ssl.SSLSocket]) -> type[ssl.SSLSocket]:
     class ClosingSocket(sock_class):  # type: ignore[misc, valid-type]  # a class that is known at run time
         def do_handshake(self, *args: Any, **kwargs: Any) -> None:
             try:
+                call = current_call.get()
+                if call is not None:
+                    call.bind(self)  # so that cancelling reaches it
                 super().do_handshake(*args, **kwargs)
             except BaseException:
                 self.close()

@@ -8,16 +8,34 @@ import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
-__all__ = ["Hidden", "excerpt", "hidden", "may_be_shown", "parse_json", "redact", "request_id", "secrets_of", "shown"]
+from .quoting import repeats, unescaped
+
+__all__ = [
+    "Hidden",
+    "excerpt",
+    "hidden",
+    "may_be_shown",
+    "parse_json",
+    "redact",
+    "redact_json",
+    "request_id",
+    "secrets_of",
+    "shown",
+]
 
 _MARK = b"\xef\xbb\xbf"
 _EXCERPT = 200  # characters of an unreadable answer that an error's text may hold
+_WORDS = 500  # and of a provider's own words
+_ID = 200
 _SHORTEST_SECRET = 6  # shorter ones are placeholders such as "none", and parts of ordinary words
-_REPEATED = 16  # characters in a row that a text has in common with what was asked: it is quoted
-_SEARCHED = 1_048_576  # bytes of a request in which they are looked for
+_ESCAPES = 3  # times that a text may have been written as JSON, HTML or a part of a URL
 _SECRET_NAMES = ("auth", "cookie", "key", "password", "secret", "token")
-# Any text of JSON, the last one perhaps cut, and the colon of a key after it; each character is looked at once.
-_TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"(\s*:)?|\Z)', re.DOTALL)
+# Any text of JSON or of Python, the last one perhaps cut, and the colon of a key after it; each character is looked
+# at once.
+_TEXTS = re.compile(
+    r""""[^"\\]*(?:\\.[^"\\]*)*(?:"(\s*:)?|\Z)|(?<!\w)'[^'\\]*(?:\\.[^'\\]*)*(?:'(\s*:)?|\Z)""", re.DOTALL
+)
+_EVENTS = re.compile(r"^(?:data|event|id|retry)?:", re.MULTILINE)
 _ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-correlation-id", "cf-ray")
 
 
@@ -39,7 +57,7 @@ def request_id(headers: Mapping[str, str], auth: Mapping[str, str]) -> Optional[
     for name in _ID_HEADERS:
         value = headers.get(name)
         if value:
-            return redact(value[:200], auth)
+            return redact(value[: _ID * 16], auth)[:_ID]
     return None
 
 
@@ -50,10 +68,40 @@ def secrets_of(auth: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def redact(text: str, auth: Mapping[str, str]) -> str:
-    """*text* without the values of the headers *auth*: some servers repeat the key they refuse."""
-    for secret in secrets_of(auth):
+    """
+    *text* without the values of the headers *auth*: some servers repeat the key they refuse.
+
+    A text that repeats one in the escapes of JSON, HTML or URLs comes back without those escapes.
+    """
+    secrets = secrets_of(auth)
+    for secret in secrets:
         text = text.replace(secret, "***")
+    plain = text
+    for _ in range(_ESCAPES):
+        plain, before = unescaped(plain), plain
+        if plain == before:
+            break
+        if any(secret in plain for secret in secrets):
+            for secret in secrets:
+                plain = plain.replace(secret, "***")
+            text = plain
     return text
+
+
+def redact_json(value: Any, auth: Mapping[str, str]) -> Any:
+    """
+    The same for all texts and keys of parsed JSON.
+
+    Raises:
+        RecursionError: it is nested too deep.
+    """
+    if isinstance(value, str):
+        return redact(value, auth)
+    if isinstance(value, list):
+        return [redact_json(item, auth) for item in value]
+    if isinstance(value, dict):
+        return {redact(key, auth): redact_json(item, auth) for key, item in value.items()}
+    return value
 
 
 class Hidden(dict[str, str]):
@@ -80,34 +128,29 @@ def may_be_shown(text: str, asked: Optional[bytes]) -> bool:
     """
     if os.environ.get("SYNCAGENT_LOG_CONTENT") == "0":
         return False
-    if not asked:
-        return True
-    searched = asked[:_SEARCHED]
-    last = max(1, len(text) - _REPEATED + 1)
-    return not any(
-        len(text) >= _REPEATED and text[place : place + _REPEATED].encode("utf-8", "replace") in searched
-        for place in range(last)
-    )
+    return not asked or not repeats(text, asked)
 
 
 def shown(words: str, secrets: Mapping[str, str], asked: Optional[bytes]) -> str:
     """What a wire says of an answer, ``path: what is wrong``; the path alone where the rest may not be shown."""
-    words = redact(words, secrets)
-    return words if may_be_shown(words, asked) else words.partition(": ")[0]
+    words = redact(words[: _WORDS * 16], secrets)
+    words = words if len(words) <= _WORDS else words[:_WORDS] + "..."
+    return words if may_be_shown(words, asked) else words.partition(": ")[0][:_EXCERPT]
 
 
 def excerpt(body: bytes, auth: Mapping[str, str], asked: Optional[bytes] = None) -> str:
     """
     The beginning of *body*, quoted: no texts out of JSON, which may be an answer, but their keys.
 
-    Left out where the environment says ``SYNCAGENT_LOG_CONTENT=0``, and where it repeats what was *asked*.
+    Left out where the environment says ``SYNCAGENT_LOG_CONTENT=0``, where it repeats what was *asked*, and where it is
+    an event stream or no text, which cannot be told from an answer.
     """
     # A secret that the cut would part is found first, in a piece that is long enough to hold it.
-    text = redact(body[: _EXCERPT * 16].decode("utf-8", "replace"), auth)
-    if text.lstrip()[:1] in ("{", "["):
-        text = _TEXTS.sub(lambda found: found.group() if found.group(1) else '"..."', text)
+    text = redact(body[: _EXCERPT * 16].decode("utf-8", "replace"), auth).lstrip("\ufeff \t\r\n")
+    if not text.startswith("<"):
+        text = _TEXTS.sub(lambda found: found.group() if found.group(1) or found.group(2) else '"..."', text)
     beginning = text[:_EXCERPT]
-    if not may_be_shown(beginning, asked):
+    if "\ufffd" in beginning or "\0" in beginning or _EVENTS.match(beginning) or not may_be_shown(beginning, asked):
         return "(left out)"
     return repr(beginning) + ("..." if len(text) > _EXCERPT else "")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import zlib
 from typing import Any, Optional
 
 from ..deadline import Deadline
+from .call import Call
 from .chunks import Chunks
-from .connection import Call, is_plain_answer
-from .reader import AnswerTooLarge, Reader
+from .connection import is_plain_answer
+from .reader import AnswerTooLarge, Reader, Watched
 
 __all__ = ["Body", "UnknownEncoding"]
 
@@ -44,10 +46,12 @@ class Body:
         "_chunks",
         "_deadline",
         "_gzip",
+        "_held",
         "_left",
         "_length",
         "_raw",
         "_reader",
+        "_reading",
         "_ready",
         "ended",
     )
@@ -58,6 +62,8 @@ class Body:
         self._deadline: Deadline = call.deadline
         self._left = limit
         self.ended = False
+        self._held: list[Any] = [response.raw]  # whoever takes it out lets go of the connection
+        self._reading = False
         self._ready: Optional[bytes] = None
         own = call.answer
         self._reader: Optional[Reader] = None
@@ -115,9 +121,11 @@ class Body:
             as :meth:`read_all`.
         """
         while not self.ended:
-            data = self._foreign_bytes() if self._reader is None else self._own_bytes(self._reader, until)
+            data = self._next_bytes(until)
             if data is None:
                 return None
+            if self.ended:
+                return b""  # whatever came: somebody has closed it
             if not data:
                 if self._gzip is not None and not self._gzip.eof:
                     raise EOFError("the gzip stream is cut")
@@ -132,34 +140,52 @@ class Body:
         return b""
 
     def abort(self) -> None:
-        """Close the connection now; what has not been read is never read."""
+        """Close the connection now; what has not been read is never read. Safe from any thread."""
         if self.ended:
             return
         self.ended = True
-        call = self._call
         try:
-            call.shutdown(2)  # SHUT_RDWR: a reader in another thread holds a lock that closing would wait for
+            self._call.shutdown(2)  # SHUT_RDWR: wakes whoever reads in another thread
         except (OSError, ValueError):
             pass  # it is closed already
-        call.finish()
-        self._raw.close()
-        release = getattr(self._raw, "release_conn", None)
-        if release is not None:
-            release()
+        # A reader lets go of it when it comes back: closed under its hands, the number of the socket could be that
+        # of another connection by the time that it reads.
+        if not self._reading:
+            self._let_go(broken=True)
 
     def _end(self) -> None:
         self.ended = True
-        self._call.finish()
         if self._answer is not None:
             self._answer.close()
         if self._reader is not None:
             if self._reader.ahead:
                 self._call.leftover = True  # whoever sends more than the answer could slip a foreign one in
-        if self._call.leftover:
-            self._raw.close()
-        release = getattr(self._raw, "release_conn", None)
+        self._let_go(broken=self._call.leftover)
+
+    def _let_go(self, *, broken: bool) -> None:
+        """Give the connection back to its pool; does nothing the second time."""
+        try:
+            raw = self._held.pop()
+        except IndexError:
+            return
+        self._call.finish()
+        if broken:
+            raw.close()
+        release = getattr(raw, "release_conn", None)
         if release is not None:
             release()
+
+    def _next_bytes(self, until: Optional[float]) -> Optional[bytes]:
+        """As they come, before they are decompressed."""
+        self._reading = True
+        try:
+            if self.ended:  # since the last look, by another thread
+                return b""
+            return self._foreign_bytes() if self._reader is None else self._own_bytes(self._reader, until)
+        finally:
+            self._reading = False
+            if self.ended:
+                self._let_go(broken=True)
 
     def _own_bytes(self, reader: Reader, until: Optional[float]) -> Optional[bytes]:
         """Bytes off the wire, without their framing; none at the body's end, None where none came until then."""
@@ -191,14 +217,16 @@ class Body:
         if self._ready is not None:
             data, self._ready = self._ready, b""
             return data
+        self._call.check_process()
         self._deadline.check()
-        _cut_foreign(self._raw, self._call)
+        _cut_foreign(self._call)
         if self._answer is not None:
             data = self._answer_bytes()
         elif hasattr(self._raw, "read1"):
             data = self._raw.read1(_PIECE, decode_content=False) or b""
         else:
             data = self._raw.read(_PIECE, decode_content=False) or b""
+        self._call.check_process()
         self._deadline.check()
         return data
 
@@ -234,13 +262,21 @@ def _answer_of(raw: Any) -> Any:
 
 
 def _bind_foreign(raw: Any, call: Call) -> None:
-    """Let cancelling reach the socket of a caller's own session, where it can be seen."""
+    """
+    Let deadline and cancelling reach the socket of a caller's own session, where it can be seen.
+
+    One read of its body may be many of the socket: a chunk's size line that comes byte by byte.
+    """
     sock = getattr(getattr(raw, "connection", None), "sock", None)
-    if sock is not None:
-        call.bind(sock)
+    if sock is None:
+        return
+    call.bind(sock)
+    file = getattr(getattr(getattr(raw, "_original_response", None), "fp", None), "raw", None)
+    if isinstance(file, socket.SocketIO) and hasattr(file, "_sock"):
+        setattr(file, "_sock", Watched(getattr(file, "_sock"), call))  # noqa: B009, B010 - no stub has it
 
 
-def _cut_foreign(raw: Any, call: Call) -> None:
+def _cut_foreign(call: Call) -> None:
     """Cut the next read of a caller's own session to what is left of the deadline."""
     left = call.deadline.remaining()
     if left is not None and call.sock is not None and left < call.read_timeout:

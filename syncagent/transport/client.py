@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
@@ -196,8 +198,21 @@ def _count_fork() -> None:
     _generation[0] += 1
 
 
+_LOADED_LATE = ("syncagent.", "requests", "urllib3", "tenacity")
+
+
+def _finish_imports() -> None:
+    """Wait, before a fork, for imports of ours in other threads: a child would wait for their locks for ever."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_LOADED_LATE) and getattr(getattr(module, "__spec__", None), "_initializing", False):
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue  # the other thread says so
+
+
 if hasattr(os, "register_at_fork"):  # an extra: uWSGI does not call it, and the pid is what is relied on
-    os.register_at_fork(after_in_child=_count_fork)
+    os.register_at_fork(before=_finish_imports, after_in_child=_count_fork)
 
 
 class _Process:

@@ -1,5 +1,5 @@
 """
-Connections that keep a deadline on every read, and tell what became of a try.
+Connections that keep a deadline on every read, and tell their call what became of it.
 
 They subclass urllib3's, which are http.client's; :mod:`~syncagent.transport.adapter` brings them into requests.
 """
@@ -7,9 +7,10 @@ They subclass urllib3's, which are http.client's; :mod:`~syncagent.transport.ada
 from __future__ import annotations
 
 import http.client
+import math
 import select
 import socket
-from contextvars import ContextVar
+import time
 from typing import Any, Optional
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -17,103 +18,15 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.wait import wait_for_read
 
-from ..deadline import Deadline
-from .head import Answer
+from .call import Call, current_call
 from .reader import Reader, Source
 
-__all__ = ["Call", "PlainConnection", "TLSConnection", "current_call", "is_plain_answer", "socket_options"]
+__all__ = ["PlainConnection", "TLSConnection", "is_plain_answer", "socket_options"]
 
 _HAS_POLL = hasattr(select, "poll")
 _ONE_SEND = 65_536  # bodies up to this size leave together with the headers
 _PIECE = 262_144  # bytes of a larger body between two looks at the clock
-_MOST_HEADERS = 1_048_576  # bytes before the body
-
-
-class Call:
-    """
-    One try: what its connection has to know, and what it tells of how far it came.
-
-    Attributes:
-        deadline: of the run.
-        read_timeout: seconds for each read.
-        answer: what is known of the answer, once its head was read.
-        odd: what http.client reads the head with, and where from; on the way through a proxy.
-        reused: it went out on a kept connection.
-        force_fresh: a kept connection must not be used.
-        sent: the whole request went out.
-        leftover: bytes followed its answer, so the connection cannot be trusted.
-        received: bytes of the answer that came, head included.
-        allowance: how many may come.
-    """
-
-    __slots__ = (
-        "allowance",
-        "answer",
-        "deadline",
-        "force_fresh",
-        "leftover",
-        "odd",
-        "polls",
-        "read_timeout",
-        "received",
-        "reused",
-        "sent",
-        "sock",
-    )
-
-    def __init__(self, deadline: Deadline, read_timeout: float) -> None:
-        self.deadline = deadline
-        self.polls = deadline.polls
-        self.read_timeout = read_timeout
-        self.force_fresh = False
-        self.answer: Optional[Answer] = None
-        self.odd: Any = None
-        self.reused = False
-        self.leftover = False
-        self.sent = False
-        self.received = 0
-        self.allowance = _MOST_HEADERS
-        self.sock: Optional[socket.socket] = None
-
-    def bind(self, sock: Any) -> None:
-        """Take note of the connection's socket; a cancelling that came just before is seen here."""
-        self.sock = sock
-        if self.deadline.cancelled:
-            self.deadline.check()
-
-    def shutdown(self, how: int) -> None:
-        """Wake whoever reads: called by ``Deadline.cancel()``, from any thread."""
-        sock = self.sock
-        if sock is not None:
-            # Not SSLSocket.shutdown: it takes the TLS layer off, and a reader would see ciphertext as the answer.
-            socket.socket.shutdown(sock, how)
-
-    def renew(self) -> None:
-        """Forget the dead connection; the same try goes out again on a new one."""
-        self.sock = None
-        self.answer = None
-        self._close_odd()
-        self.reused = self.sent = False
-        self.force_fresh = True
-
-    def finish(self) -> None:
-        """The socket goes back to its pool or is closed: cancelling must not reach it any more."""
-        self.sock = None
-        self.deadline.detach(self)
-        self._close_odd()
-
-    def _close_odd(self) -> None:
-        odd, self.odd = self.odd, None
-        if odd is not None:
-            response, reader = odd
-            response.close()
-            reader.close()
-
-
-current_call: ContextVar[Optional[Call]] = ContextVar("syncagent_call", default=None)
-"""
-The try under way; set only around the sending. (A greenlet has a context of its own, whenever gevent patched.)
-"""
+_SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while sending
 
 
 def is_plain_answer(answer: object) -> bool:
@@ -147,11 +60,23 @@ class _CallMixin:
 
     def connect(self) -> None:
         call = current_call.get()
-        super().connect()  # type: ignore[misc]  # the connection's
         self._poll = None
+        if call is None:
+            super().connect()  # type: ignore[misc]  # the connection's
+            return
+        call.reused = False
+        try:
+            super().connect()  # type: ignore[misc]  # the connection's
+        finally:
+            call.limit = math.inf
+        call.bind(self.sock)
+
+    def _tunnel(self) -> None:
+        """Ask a proxy for a tunnel; the handshake after it has what is left of the time to connect."""
+        super()._tunnel()  # type: ignore[misc]  # the connection's
+        call = current_call.get()
         if call is not None:
-            call.reused = False
-            call.bind(self.sock)
+            self.sock.settimeout(call.time_to_connect())
 
     def stirred(self) -> bool:
         """Whether the server sent something, or closed, while nothing was asked: the connection cannot be used."""
@@ -164,32 +89,34 @@ class _CallMixin:
 
     def _new_conn(self) -> socket.socket:
         """
-        Connect to one address after the other, each with what is left of the deadline.
+        Connect to one address after the other, each with the whole time-out, cut to what is left of the deadline.
 
-        urllib3 gives each the whole time-out, which for a name with many addresses is far more, and leaves a socket
+        What a proxy and TLS need after it comes out of the same time. urllib3 knows no deadline, and leaves a socket
         open where Ctrl-C comes in the middle of connecting.
         """
         call = current_call.get()
         host = self._dns_host
+        seconds = self.timeout
         problem: Optional[OSError] = None
         try:
             family = allowed_gai_family()
             for found in socket.getaddrinfo(host.strip("[]"), self.port, family, socket.SOCK_STREAM):
+                if call is not None:
+                    call.limit = time.monotonic() + seconds
+                    self.timeout = call.time_to_connect()
                 try:
-                    return self._connected(found)
+                    return self._connected(found, call)
                 except OSError as error:
                     problem = error
-                left = None if call is None else call.deadline.remaining()
-                if call is not None and left is not None:
-                    call.deadline.check()
-                    self.timeout = min(self.timeout, left)
+            if call is not None:
+                call.deadline.check()
         except (socket.gaierror, UnicodeError) as error:
             raise NewConnectionError(self, f"Failed to resolve {host!r}: {error}") from error  # type: ignore[arg-type] # is one
         if isinstance(problem, socket.timeout):
             raise ConnectTimeoutError(self, f"Connecting to {host} timed out") from problem
         raise NewConnectionError(self, f"Failed to establish a new connection: {problem}") from problem  # type: ignore[arg-type] # is one
 
-    def _connected(self, found: Any) -> socket.socket:
+    def _connected(self, found: Any, call: Optional[Call]) -> socket.socket:
         family, kind, protocol, _, address = found
         sock = socket.socket(family, kind, protocol)
         try:
@@ -199,6 +126,9 @@ class _CallMixin:
             if self.source_address:
                 sock.bind(self.source_address)
             sock.connect(address)
+            if call is not None:
+                call.bind(sock)  # so that cancelling reaches what a proxy has to say
+                sock.settimeout(call.time_to_connect())
         except BaseException:
             sock.close()
             raise
@@ -220,15 +150,22 @@ class _CallMixin:
             self._held = None
         data = memoryview(b"".join(held))
         held.clear()  # tracebacks with variables show this frame; a view shows nothing
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(_time_to_send(call))  # it may still be what was left of connecting
         self.send_whole(data, call)
 
     def send_whole(self, data: memoryview, call: Call) -> None:
         """Send headers and body; where they are small in one call: a thread gives up the interpreter lock once."""
-        if len(data) <= _ONE_SEND:
+        call.check_process()
+        if call.polls:
+            self._send_asking(data, call)
+        elif len(data) <= _ONE_SEND:
             self.send(data)
         else:
             self._send_pieces(data, call)
         call.sent = True
+        call.sent_at = time.monotonic()
 
     def send(self, data: Any) -> None:
         if self._held is None:
@@ -241,9 +178,29 @@ class _CallMixin:
         for start in range(0, len(data), _PIECE):
             call.deadline.check()
             if self.sock is not None:
-                left = call.deadline.remaining()
-                self.sock.settimeout(call.read_timeout if left is None else max(0.001, min(call.read_timeout, left)))
+                self.sock.settimeout(_time_to_send(call))
             self.send(data[start : start + _PIECE])
+
+    def _send_asking(self, data: memoryview, call: Call) -> None:
+        """As much as goes, again and again: in between the ``cancelled`` callable is asked."""
+        while data:
+            end = time.monotonic() + _time_to_send(call)
+            while True:
+                call.deadline.check()
+                self.sock.settimeout(max(0.001, min(_SLICE, end - time.monotonic())))
+                try:
+                    sent = self.sock.send(data[:_PIECE])
+                    break
+                except socket.timeout:
+                    if time.monotonic() >= end:
+                        raise
+            data = data[sent:]
+
+
+def _time_to_send(call: Call) -> float:
+    """Seconds that the next piece may take."""
+    left = call.deadline.remaining()
+    return call.read_timeout if left is None else max(0.001, min(call.read_timeout, left))
 
 
 class PlainConnection(_CallMixin, HTTPConnection):

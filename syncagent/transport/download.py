@@ -33,6 +33,7 @@ _MOST_BYTES = 20 * 2**20
 _SECONDS = 30.0
 _MOST_HOPS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WHOLE = frozenset({200, 203})
 _UNSAID = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _SHOWN = 100  # characters of an address in an error; never its query, which may hold a signature
 
@@ -102,7 +103,7 @@ def download(
         UserError: the address is refused: it is not plain, leads to a host that is not public, or to one that
             ``syncagent.policy`` does not allow.
         RuntimeError: requests are not allowed (``SYNCAGENT_ALLOW_MODEL_REQUESTS=0``).
-        ModelResponseError: the body is too large, or of another type.
+        ModelResponseError: the body is too large, of another type, only a part, or empty.
         ModelAPIError: it failed, after as many tries as the policy allows.
         DeadlineExceeded, RunCancelled: the run has to stop.
     """
@@ -127,10 +128,13 @@ def download(
                 except ValueError:
                     raise UserError(f"{shown} was redirected to what is no URL.") from None
                 continue
+            if not answer.body:
+                raise ModelResponseError("it is empty.", model_name=model_name, attempts=answer.attempts)
             return Downloaded(answer.body, _media_type(answer.headers))
         raise ModelResponseError(f"It was redirected more than {_MOST_HOPS} times.", model_name=model_name)
     except DeadlineExceeded:
-        run.check()
+        if own.end == run.end:
+            raise
         text = f"Downloading {shown} took more than {timeout:g} s."
         raise ModelTimeoutError(text, model_name=model_name, retryable=True) from None
     except ModelAPIError as error:
@@ -287,7 +291,7 @@ class _Session:
         from requests import PreparedRequest
         from requests.utils import select_proxy
 
-        from .connection import current_call
+        from .call import current_call
         from .environment import connection_settings
 
         guard = self._guard
@@ -325,8 +329,13 @@ def _problem(response: Any, accept: tuple[str, ...], model_name: str) -> Optiona
             # http.client reads headers as Latin-1; who writes others than ASCII there means UTF-8.
             return _Redirect(location.encode("latin-1", "replace").decode("utf-8", "replace"))
         return ModelResponseError("It was redirected to nowhere.", model_name=model_name)
+    if not 200 <= response.status_code < 300:
+        return None
+    if response.status_code not in _WHOLE:
+        text = f"expected the whole of it, got status {response.status_code}."
+        return ModelResponseError(text, model_name=model_name)
     kind = _media_type(response.headers)
-    if not 200 <= response.status_code < 300 or kind is None or not accept:
+    if kind is None or not accept:
         return None
     if any(kind == each or (each.endswith("/*") and kind.startswith(each[:-1])) for each in accept):
         return None

@@ -33,8 +33,9 @@ from ..exceptions import (
     ModelTimeoutError,
     UserError,
 )
-from .answers import may_be_shown, parse_json, redact, request_id
+from .answers import may_be_shown, parse_json, redact, redact_json, request_id
 from .body import UnknownEncoding
+from .call import AnotherProcess
 from .reader import AnswerTooLarge
 from .records import HttpRequest
 from .retry import RetryPolicy, retry_after, retryable_status
@@ -47,12 +48,14 @@ FAILURES = (
     urllib3_errors.HTTPError,
     zlib.error,
     EOFError,
+    AnotherProcess,
     AnswerTooLarge,
     UnknownEncoding,
 )
 """What sending and reading may raise; ``requests.RequestException`` is an OSError."""
 
 _TEXT = 200  # characters of a foreign error's text
+_SAID = 500  # of a provider's words
 _BY_STATUS: dict[int, type[ModelHTTPError]] = {
     401: ModelAuthError,
     402: ModelQuotaError,
@@ -138,7 +141,7 @@ def refused(
     if status == 402:
         again = False
     if kind == "response":
-        text = redact((info.message if info is not None else None) or "", auth)
+        text = redact((info.message if info is not None else None) or "", auth)[:_SAID]
         if not text or not may_be_shown(text, request.body):
             text = f"The server answered with status {status}."
         return Failure(ModelResponseError(text, model_name=request.model_name, **attributes), False)
@@ -186,6 +189,12 @@ def broken(
             ) from None
         if isinstance(found, _CONNECTING) and not isinstance(found, urllib3_errors.NewConnectionError):
             return made(ModelTimeoutError, f"Connecting to {host} took too long.", True)
+        if isinstance(found, AnotherProcess):
+            text = (
+                f"The process was forked while a request to {host} was under way. Its answer belongs to the parent; "
+                "this is the child."
+            )
+            return made(ModelConnectionError, text, False)
         if isinstance(found, AnswerTooLarge):
             return made(ModelResponseError, f"The answer of {host} is larger than allowed.", False)
         if isinstance(found, UnknownEncoding):
@@ -285,9 +294,9 @@ def _host(url: str) -> str:
 
 def _error_body(body: bytes, auth: Mapping[str, str]) -> Optional[object]:
     """Parsed where it is JSON, else text; None for an empty one."""
-    text = redact(body.decode("utf-8", "replace"), auth)
+    text = body.decode("utf-8", "replace")
     try:
-        parsed: object = parse_json(text.encode())
+        parsed: object = redact_json(parse_json(text.encode()), auth)
     except (ValueError, RecursionError):
-        return text.strip() or None
+        return redact(text, auth).strip() or None
     return parsed

@@ -14,7 +14,7 @@ from ..exceptions import AgentRunError, DeadlineExceeded, ModelAPIError, RunCanc
 from .answers import hidden, request_id
 from .body import Body
 from .budget import Budget, budget_for
-from .connection import Call
+from .call import AnotherProcess, Call
 from .errors import FAILURES, Failure, broken, never_sent, refused
 from .policy import in_force, sending
 from .records import HttpRequest, HttpResponse
@@ -36,6 +36,7 @@ _ERROR_TIME = 10.0  # seconds for an error's body, which adds little to its stat
 _AT_THE_END = 0.02  # seconds before the deadline in which a time-out counts as caused by it
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _SHOWN = 200  # characters of an address in a log
+_IDEMPOTENCY = "idempotency-key"
 
 
 class Exchange:
@@ -61,6 +62,7 @@ class Exchange:
         "_auth",
         "_began",
         "_deadline",
+        "_pid",
         "_renewed",
         "_request",
         "_session",
@@ -91,6 +93,7 @@ class Exchange:
         self._auth: Mapping[str, str] = {}
         self._again = False
         self._began: Optional[float] = None
+        self._pid = 0
         self._renewed = False
         self.attempts = 0
         self.unanswered = 0
@@ -172,6 +175,7 @@ class Exchange:
         deadline.check(LEAST_TIME)
         self._again = False
         self._began = None
+        self._pid = os.getpid()
         session = self._session()
         rules = in_force()
         lease = None if rules is None else rules.admit(request, deadline, self.attempts)
@@ -202,6 +206,11 @@ class Exchange:
             self._stopped(error, call.sent if response is None else response.status_code < 300)
             # Without the frames of the sending, whose variables are headers.
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
+        except UserError as error:
+            error.__context__ = None  # its frames too: they hold the password of a proxy
+            raise error.with_traceback(None)  # noqa: B904 - it is the same error
+        except BaseException as error:  # Ctrl-C, a worker's end: itself, but without those frames
+            raise error.with_traceback(None)  # noqa: B904 - it is the same exception
         finally:
             if body is None:
                 call.finish()
@@ -274,6 +283,8 @@ class Exchange:
 
     def _fail(self, failure: Exception, sent: Optional[bool]) -> NoReturn:
         """Raise the typed error; the run's own reasons to stop come first."""
+        if os.getpid() != self._pid:
+            failure = AnotherProcess()  # whatever it looks like from here
         deadline = self._deadline
         left = deadline.remaining()
         try:
@@ -281,6 +292,7 @@ class Exchange:
                 deadline.sleep(left)
             deadline.check()
         except (DeadlineExceeded, RunCancelled) as error:
+            error.attempts, error.elapsed = self.attempts, time.monotonic() - self._started
             self._stopped(error, False)
             raise
         try:
@@ -367,7 +379,7 @@ def _added_headers(request: HttpRequest, streamed: bool) -> dict[str, str]:
     added = {"Accept-Encoding": "identity" if streamed else "identity, gzip"}
     if request.idempotency_key is not None:
         added["Idempotency-Key"] = request.idempotency_key
-    elif request.method not in _WITHOUT_BODY:
+    elif request.method not in _WITHOUT_BODY and not any(map(_IDEMPOTENCY.__eq__, map(str.lower, request.headers))):
         added["Idempotency-Key"] = os.urandom(16).hex()
     return added
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from .reader import Reader, Source
 
 if TYPE_CHECKING:
-    from .connection import Call
+    from .call import Call
 
 __all__ = ["Answer", "Headers", "read_head", "taken_over"]
 
@@ -18,6 +18,7 @@ _MOST_DIGITS = 18
 _MOST_LINES = 100  # http.client's own limit; it says what is wrong with more
 # Found in linear time: names of headers hold no colon.
 _ODD_LINE = re.compile(r"\r\n(?![!-9;-~]+:|\Z)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -145,17 +146,46 @@ def read_head(sock: Any, call: Call, method: str) -> Answer:
 
 
 def taken_over(response: http.client.HTTPResponse, reader: Reader) -> Answer:
-    """What http.client made of a head; the body is read from *reader* from now on."""
+    """
+    What http.client made of a head; the body is read from *reader* from now on.
+
+    Raises:
+        http.client.IncompleteRead: the connection ended in the middle of the head, which http.client takes for its end.
+        http.client.HTTPException: the head says of the body's length what two readers understand differently.
+    """
     file: Any = response.fp
     reader.take_back(file)
     file.detach()  # closing it would close the reader
     response.fp = None  # type: ignore[assignment]  # as after the end
+    if reader.cut:
+        raise http.client.IncompleteRead(b"")
+    headers = Headers.of(response.headers.items())
+    _check_framing(response, headers, reader.head)
     chunked = bool(response.chunked)
     length = None if chunked else response.length
-    headers = Headers.of(response.headers.items())
     answer = Answer(reader, response.status, response.reason, headers, chunked=chunked, length=length)
-    answer.will_close = bool(response.will_close)
+    # Who sends both a length and chunks may have been led to (RFC 9112, section 6.3): nothing follows on such a one.
+    answer.will_close = bool(response.will_close) or (chunked and "content-length" in headers)
     return answer
+
+
+def _check_framing(response: http.client.HTTPResponse, headers: Headers, head: bytearray) -> None:
+    """Refuse a head whose body ends in one place for this reader and in another for the next (RFC 9112, section 6)."""
+    encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    problem = None
+    if _BARE_CR.search(head) is not None:
+        problem = "a carriage return without a line feed"
+    elif response.headers.defects:
+        problem = "a line that is no header"
+    elif encoding is not None and encoding.lower() != "chunked":
+        problem = f"the Transfer-Encoding {encoding[:80]!r}"
+    elif length is not None:
+        said = {each.strip(" \t") for each in length.split(",")}
+        (first, *more) = said
+        if more or not (first.isascii() and first.isdecimal() and len(first) <= _MOST_DIGITS):
+            problem = f"the Content-Length {length[:80]!r}"
+    if problem is not None:
+        raise http.client.HTTPException(f"its head has {problem}")
 
 
 def _read_oddly(reader: Reader, method: str) -> Answer:

@@ -17,7 +17,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import SSLError
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from .connection import Call, PlainConnection, TLSConnection, current_call
+from .call import Call, current_call
+from .connection import PlainConnection, TLSConnection
 from .head import Answer, Headers, read_head, taken_over
 
 __all__ = ["POOLS", "RawAnswer"]
@@ -110,7 +111,11 @@ class _PoolMixin:
         if call is None or self.proxy is not None:
             raw = super().urlopen(method, url, body, headers, *args, **kwargs)  # type: ignore[misc]  # the pool's
             if call is not None:
-                call.answer = taken_over(*call.odd)
+                try:
+                    call.answer = taken_over(*call.odd)
+                except BaseException:
+                    raw.close()
+                    raise
             return raw
         connection = self._get_conn()
         try:

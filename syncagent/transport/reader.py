@@ -12,9 +12,9 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read
 
 if TYPE_CHECKING:
-    from .connection import Call
+    from .call import Call
 
-__all__ = ["AnswerTooLarge", "Reader", "Source"]
+__all__ = ["AnswerTooLarge", "Reader", "Source", "Watched"]
 
 _SLICE = 0.25  # seconds between two looks at a ``cancelled`` callable while reading
 _SLACK = 0.05  # seconds that a read may outlast the deadline; setting a socket's time-out is a system call
@@ -56,6 +56,8 @@ class _File(io.RawIOBase):
         if reader.quiet:
             return None  # nothing now, to a buffered reader
         data = reader.receive(None, len(buffer)) or b""
+        reader.head += data
+        reader.cut = not data
         buffer[: len(data)] = data
         return len(data)
 
@@ -80,9 +82,14 @@ class Reader:
     Attributes:
         ahead: bytes that were read, and are still to be given.
         quiet: whether only such bytes are given.
+        head: what http.client was given of the answer.
+        cut: whether it was told that there is no more.
     """
 
-    __slots__ = ("_call", "_can_wait", "_held", "_pending", "_silence", "_sock", "_timeout", "ahead", "quiet")
+    __slots__ = (
+        *("_call", "_can_wait", "_held", "_pending", "_silence", "_sock", "_timeout"),
+        *("ahead", "cut", "head", "quiet"),
+    )
 
     def __init__(self, sock: Any, call: Call, hold: bool = False) -> None:
         self._sock = sock
@@ -91,18 +98,25 @@ class Reader:
         self._timeout = sock.gettimeout()
         self.ahead = b""
         self.quiet = False
+        self.head = bytearray()
+        self.cut = False
         self._silence = 0.0  # seconds that were waited since the last byte
         self._pending = getattr(sock, "pending", None)
-        # TLS inside of a proxy's TLS has its own buffers, into which nobody can look.
+        # TLS inside of a proxy's TLS has its own buffers, into which nobody can look, and reads until it has a record.
         self._can_wait = not isinstance(sock, SSLTransport)
+        if not self._can_wait:
+            sock.socket = Watched(sock.socket, call)
 
     def take_back(self, file: io.BufferedReader) -> None:
         """Take back what stands in *file*, before what it has not taken: the body is read with :meth:`receive`."""
         self.quiet = True
         try:
-            self.ahead = file.read1(_BUFFER) + self.ahead
+            untaken = file.read1(_BUFFER)
         finally:
             self.quiet = False
+        self.ahead = untaken + self.ahead
+        if untaken:
+            del self.head[-len(untaken) :]
 
     def receive(self, until: Optional[float], size: int = _PIECE) -> Optional[bytes]:
         """
@@ -116,6 +130,7 @@ class Reader:
             socket.timeout: nothing came for the read time-out, waits that were given up included.
             DeadlineExceeded, RunCancelled: the run has to stop.
             AnswerTooLarge: more came than the answer may have.
+            AnotherProcess: the answer is a parent's.
         """
         ahead = self.ahead
         if ahead:
@@ -123,8 +138,9 @@ class Reader:
             return ahead[:size]
         call, deadline = self._call, self._call.deadline
         began = monotonic()
-        end = min(began + call.read_timeout - self._silence, deadline.end)
+        end = min(began + call.read_timeout - self._silence, deadline.end, call.limit)
         while True:
+            call.check_process()
             deadline.check()
             left = end - monotonic()
             if left <= 0:
@@ -143,13 +159,15 @@ class Reader:
                     if self._timeout is None or not left <= self._timeout <= left + _SLACK:
                         self._sock.settimeout(left)
                         self._timeout = left
-                    data = self._sock.recv(size)
+                    data = self._sock.recv(size) or b""  # a number at the end of TLS in TLS
             except socket.timeout:
                 continue
             except OSError:
+                call.check_process()
                 if deadline.cancelled:
                     deadline.check()
                 raise
+            call.check_process()  # a greenlet that was waiting at a fork comes back in both processes
             if deadline.cancelled:
                 deadline.check()
             self._silence = 0.0
@@ -184,3 +202,43 @@ class Reader:
         """Let go of the socket."""
         if self._held is not None:
             self._held.close()
+
+
+class Watched:
+    """
+    A socket of which each read is cut to what is left of the deadline; for what reads by itself, and more than once.
+
+    Args:
+        sock: the socket, or another one that is watched.
+        call: the try.
+
+    Attributes:
+        socket: the socket.
+    """
+
+    def __init__(self, sock: Any, call: Call) -> None:
+        self.__dict__.update(socket=sock.socket if isinstance(sock, Watched) else sock, _call=call)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["socket"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__dict__["socket"], name, value)
+
+    def recv(self, *args: Any) -> Any:
+        """As of the socket."""
+        self._cut()
+        return self.__dict__["socket"].recv(*args)
+
+    def recv_into(self, *args: Any) -> Any:
+        """As of the socket."""
+        self._cut()
+        return self.__dict__["socket"].recv_into(*args)
+
+    def _cut(self) -> None:
+        call: Call = self.__dict__["_call"]
+        call.check_process()
+        call.deadline.check()
+        left = call.deadline.remaining()
+        if left is not None and left < call.read_timeout:
+            self.__dict__["socket"].settimeout(max(0.001, left))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -13,7 +14,7 @@ from urllib3.util import Timeout
 from ..exceptions import UserError
 from .adapter import DeadlineAdapter, NoCookies
 from .answers import Hidden
-from .connection import Call, current_call
+from .call import Call, current_call
 from .environment import Settings, connection_settings
 from .errors import FAILURES, is_dead_connection
 from .records import HttpRequest
@@ -21,6 +22,8 @@ from .records import HttpRequest
 __all__ = ["CallerSession", "OwnSession", "check_url"]
 
 _MOST_TEMPLATES = 256
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"})
+_DEAD_WITHIN = 0.5  # seconds after sending in which a connection that had been closed before shows it
 _FORBIDDEN = frozenset("\\ \t\r\n\x0b\x0c\x7f") | {chr(code) for code in range(32)}
 
 
@@ -61,9 +64,9 @@ class OwnSession:
         template = self._template(request)
         body = request.body
         headers = _Headers(template.headers)
-        headers.update(added)
+        _put(headers, added, template.names)
         auth = sign(request, template.url, headers)
-        headers.update(auth)
+        _put(headers, auth, template.names)
         if body is not None or request.method not in ("GET", "HEAD"):
             headers["Content-Length"] = str(len(body or b""))
         prepared = PreparedRequest()
@@ -76,6 +79,9 @@ class OwnSession:
         except FAILURES as error:
             if not call.reused or call.received or call.deadline.cancelled or not is_dead_connection(error):
                 raise
+            if call.sent and time.monotonic() - call.sent_at > _DEAD_WITHIN:
+                raise  # it was alive, and the server may have worked on the request: that is for the retry policy
+        call.check_process()
         call.renew()
         return self._send(prepared, template.settings, call, timeout), auth
 
@@ -168,6 +174,7 @@ class CallerSession:
                 "Give a function that returns a session: it is called once in each process."
             )
         check_url(request.url)
+        refuse_framing(request.headers)
         headers = {**request.headers, **added}
         auth = sign(request, request.url, headers)
         session = self._session
@@ -209,6 +216,18 @@ def check_url(url: str) -> None:
         raise UserError("A base URL must not hold spaces, control characters or backslashes.")
 
 
+def refuse_framing(headers: Mapping[str, str]) -> None:
+    """
+    Refuse headers that say where the body ends, or what becomes of the connection.
+
+    Raises:
+        UserError: there is such a one.
+    """
+    for name in headers:
+        if isinstance(name, str) and name.lower() in _FRAMING:
+            raise UserError(f"The header {name} is the transport's own: leave it out of headers and extra_headers.")
+
+
 def sign(request: HttpRequest, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
     """
     The headers that log this try in.
@@ -238,13 +257,23 @@ class _Session(requests.Session):
         return iter(())
 
 
+def _put(headers: dict[str, str], more: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """Add *more*, each instead of a header that is the same in another case; *names* has those by their lower case."""
+    for name, value in more.items():
+        written = names.get(name.lower())
+        if written is not None and written != name:
+            headers.pop(written, None)
+        headers[name] = value
+
+
 class _Template:
     """What all requests with the same method, URL and headers have in common, prepared and checked once."""
 
-    __slots__ = ("given", "headers", "settings", "url")
+    __slots__ = ("given", "headers", "names", "settings", "url")
 
     def __init__(self, request: HttpRequest, settings: Settings) -> None:
         self.given = dict(request.headers)
+        refuse_framing(self.given)
         self.settings = settings
         prepared = PreparedRequest()
         try:
@@ -259,6 +288,7 @@ class _Template:
         if "User-Agent" not in prepared.headers:
             self.headers["User-Agent"] = "syncagent"
         self.headers.pop("Content-Length", None)
+        self.names = {name.lower(): name for name in self.headers}
 
 
 class _Headers(dict[str, str]):

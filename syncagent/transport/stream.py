@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import NoReturn, Optional
 
-from ..exceptions import RunCancelled
+from ..exceptions import DeadlineExceeded, RunCancelled
 from .answers import request_id
 from .body import Body
 from .errors import FAILURES
@@ -110,6 +110,9 @@ class HttpStream:
             going = True
         except FAILURES as error:
             failure = error
+        except (DeadlineExceeded, RunCancelled) as error:
+            error.attempts, error.elapsed = self.attempts, self.elapsed
+            raise
         except (ValueError, AttributeError) as error:
             if not self._closed:
                 raise
@@ -120,7 +123,9 @@ class HttpStream:
         if data:
             return data
         if self._closed:
-            raise RunCancelled("The stream was closed while it was read.")
+            closed = RunCancelled("The stream was closed while it was read.")
+            closed.attempts, closed.elapsed = self.attempts, self.elapsed
+            raise closed
         if data is None:
             return self._pause()
         if failure is not None:
@@ -153,6 +158,7 @@ class HttpStream:
 
     def close(self) -> None:
         """Close the socket, where the body was not read to its end; safe from any thread and more than once."""
-        if not self._body.ended:
+        body = getattr(self, "_body", None)  # none where making it was interrupted
+        if body is not None and not body.ended:
             self._closed = True
-            self._body.abort()
+            body.abort()

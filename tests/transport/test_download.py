@@ -153,7 +153,7 @@ def test_a_name_with_a_private_address_is_refused(canary: FaultServer) -> None:
 def test_a_name_that_means_another_address_by_now(canary: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address that was connected to is checked before a byte is sent, whatever was resolved."""
 
-    def elsewhere(connection: Any, found: Any) -> socket.socket:
+    def elsewhere(connection: Any, found: Any, call: Any) -> socket.socket:
         assert found[4][0] == "8.8.8.8"
         return socket.create_connection(("127.0.0.1", canary.port))
 

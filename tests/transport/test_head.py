@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 from typing import Any, Optional
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from syncagent.deadline import Deadline
 from syncagent.transport import head as head_module
-from syncagent.transport.connection import Call
+from syncagent.transport.call import Call
 from syncagent.transport.head import Headers, read_head
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nX-Request-Id: r1\r\n\r\n"
@@ -72,16 +73,40 @@ def by_http_client(data: bytes, method: str = "POST") -> Any:
         theirs.close()
 
 
+def is_cut(data: bytes) -> bool:
+    """Whether *data* ends before its head does."""
+    return re.search(rb"\n\r?\n", data) is None
+
+
+def is_ambiguous(data: bytes, theirs: http.client.HTTPResponse) -> bool:
+    """Whether another reader may see the end of the body elsewhere."""
+    head = data[: re.search(rb"\n\r?\n", data).end()]  # type: ignore[union-attr] # it is not cut
+    lengths = {each.strip(" \t") for value in theirs.headers.get_all("content-length", []) for each in value.split(",")}
+    encodings = ", ".join(theirs.headers.get_all("transfer-encoding", [])).strip(" \t").lower()
+    if theirs.headers.defects or b"\r" in head.replace(b"\r\n", b""):
+        return True
+    if theirs.headers.get_all("transfer-encoding") and encodings != "chunked":
+        return True
+    return bool(lengths) and (len(lengths) > 1 or re.fullmatch("[0-9]{1,18}", *lengths) is None)
+
+
 def compare(data: bytes, method: str = "POST", pieces: int = 1) -> None:
-    """Both say the same of *data*."""
+    """Both say the same of *data*, but where it is cut or can be read in two ways, which we refuse."""
     ours, theirs = received(data, method, pieces=pieces), by_http_client(data, method)
     if isinstance(theirs, type):
         assert ours is theirs
         return
+    if is_cut(data):
+        assert ours is http.client.IncompleteRead
+        return
+    if is_ambiguous(data, theirs):
+        assert ours is http.client.HTTPException
+        return
     assert (ours.status, ours.reason) == (theirs.status, theirs.reason)
     assert ours.chunked == bool(theirs.chunked)
     assert ours.length == (None if theirs.chunked else theirs.length)
-    assert ours.will_close == bool(theirs.will_close)
+    both = "transfer-encoding" in theirs.headers and "content-length" in theirs.headers
+    assert ours.will_close == (bool(theirs.will_close) or both)
     joined: dict[str, str] = {}
     for name, value in theirs.headers.items():
         name, value = name.lower(), value.strip(" \t")
@@ -151,6 +176,13 @@ ODD = {
     "Latin-1": PLAIN.replace(b"r1", b"caf\xe9"),
     "no value": PLAIN.replace(b" r1", b""),
     "a tab": PLAIN.replace(b": r1", b":\tr1 \t"),
+    "a line that is none": PLAIN.replace(b"X-Request-Id: r1", b"garbage"),
+    "half a line break": PLAIN.replace(b"r1", b"r1\rContent-Length: 1"),
+    "the same length twice": PLAIN.replace(b"X-Request-Id: r1", b"content-length: 2"),
+    "a list of one length": PLAIN.replace(b"Length: 2", b"Length: 2, 2"),
+    "a status and no more": b"HTTP/1.1 200",
+    "a head that is cut after a line": PLAIN[: PLAIN.index(b"X-Req")],
+    "a head without its empty line": PLAIN[:-2],
 }
 
 
