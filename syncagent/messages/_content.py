@@ -2,6 +2,7 @@
 
 import mimetypes
 import os
+import re
 from typing import Any, Literal, Optional, Union
 
 import attrs  # annotations are real objects here: converters read them from another module
@@ -224,6 +225,7 @@ _VIDEOS = {
     "wmv": "video/x-ms-wmv",
     "3gp": "video/3gpp",
 }
+_TYPE = re.compile(r"(?:[a-z][a-z0-9.+-]{0,39}(?:/[a-z0-9][a-z0-9.+-]{0,79})?)?")
 _YOUTUBE = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"})
 _DOCUMENTS = {
     "application/pdf": "pdf",
@@ -271,7 +273,8 @@ def _document_format(media_type: str) -> str:
     try:
         return _DOCUMENTS[media_type]
     except KeyError:
-        raise ValueError(f"Unknown media type: {media_type}") from None
+        known = media_type if _TYPE.fullmatch(media_type) else "(left out)"  # it may be anything somebody said
+        raise ValueError(f"Unknown media type: {known}") from None
 
 
 UserContent = Union[str, ImageUrl, AudioUrl, VideoUrl, DocumentUrl, BinaryContent, CachePoint]

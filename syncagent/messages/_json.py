@@ -11,6 +11,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -70,6 +71,7 @@ _ADDED: dict[type, tuple[str, ...]] = {
     Usage: ("tool_calls", "cost"),
 }
 _SHOWN = 10  # problems that an error names
+_KIND = re.compile("[a-z][a-z0-9_-]{0,79}")
 # What stands inside comes first: cattrs takes the hooks of a class' fields when it makes the class' own.
 _CLASSES = tuple(
     dict.fromkeys(
@@ -123,7 +125,20 @@ def _problems(error: BaseException) -> list[tuple[str, str]]:
         noted, others = error.group_exceptions()
         found = [(f".{note.name}{path}", what) for inner, note in noted for path, what in _problems(inner)]
         return found + [problem for inner in others for problem in _problems(inner)]
-    return [("", "required field missing" if isinstance(error, KeyError) else str(error))]
+    if isinstance(error, KeyError):
+        return [("", "required field missing")]
+    if isinstance(error, _Problem):
+        return [("", str(error))]
+    return [("", "expected another value")]  # what other code says of a value may repeat it
+
+
+class _Problem(ValueError):
+    """What is wrong with a value, in words that do not repeat it: a history holds what people said."""
+
+
+def _named(kind: str) -> str:
+    """A kind, quoted, where it looks like one."""
+    return repr(kind) if _KIND.fullmatch(kind) else "(no name of one)"
 
 
 # --- out -------------------------------------------------------------------------------------------
@@ -190,6 +205,7 @@ def _loader() -> Converter:
         RetryPromptPart: {"content": _retry_content},
         ToolCallPart: {"args": _arguments},
         OpaquePart: {"data": _object},
+        CachePoint: {"ttl": _time_to_live},
         ModelRequest: {"parts": lambda value, _: _each(value, lambda part: _request_part(part, converter))},
         ModelResponse: {
             "parts": lambda value, _: _each(value, lambda part: _response_part(part, converter)),
@@ -212,10 +228,10 @@ def _loader() -> Converter:
 
 def _tagged(value: Any, tag: str, what: str) -> str:
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is an object with {tag!r}; got {type(value).__name__}")
+        raise _Problem(f"{what} is an object with {tag!r}; got {type(value).__name__}")
     kind = value.get(tag)
     if not isinstance(kind, str):
-        raise ValueError(f"{what} has no {tag!r}")
+        raise _Problem(f"{what} has no {tag!r}")
     return kind
 
 
@@ -224,7 +240,7 @@ def _message(value: Any, converter: Converter) -> ModelMessage:
         return value
     kind = _tagged(value, "kind", "a message")
     if kind not in _MESSAGES:
-        raise ValueError(f"unknown kind of message {kind!r}; expected 'request' or 'response'")
+        raise _Problem(f"unknown kind of message {_named(kind)}; expected 'request' or 'response'")
     message: ModelMessage = converter.structure(value, _MESSAGES[kind])
     return message
 
@@ -234,7 +250,7 @@ def _request_part(value: Any, converter: Converter) -> Any:
         return value
     kind = _tagged(value, "part_kind", "a part")
     if kind not in _REQUEST_PARTS:
-        raise ValueError(f"unknown part_kind {kind!r} in a request; expected one of {', '.join(_REQUEST_PARTS)}")
+        raise _Problem(f"unknown part_kind {_named(kind)} in a request; expected one of {', '.join(_REQUEST_PARTS)}")
     return converter.structure(value, _REQUEST_PARTS[kind])
 
 
@@ -259,13 +275,13 @@ def _user_item(value: Any, converter: Converter) -> Any:
         return value
     kind = _tagged(value, "kind", "user content")
     if kind not in _CONTENT:
-        raise ValueError(f"unknown kind {kind!r} of user content; expected text or one of {', '.join(_CONTENT)}")
+        raise _Problem(f"unknown kind {_named(kind)} of user content; expected text or one of {', '.join(_CONTENT)}")
     return converter.structure(value, _CONTENT[kind])
 
 
 def _each(value: Any, load: Callable[[Any], Any]) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"expected a list, got {type(value).__name__}")
+        raise _Problem(f"expected a list, got {type(value).__name__}")
     items, found = [], []
     for index, item in enumerate(value):
         try:
@@ -301,13 +317,13 @@ def _of_later_usage(value: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any, _: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"expected text, got {type(value).__name__}")
+        raise _Problem(f"expected text, got {type(value).__name__}")
     return value
 
 
 def _count(value: Any, _: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected a whole number, got {value!r:.40}")
+        raise _Problem(f"expected a whole number, got {type(value).__name__}")
     return int(value)
 
 
@@ -317,18 +333,25 @@ def _decimal(value: Any, _: Any) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if isinstance(value, bool) or not number.is_finite():
-        raise ValueError(f"expected a decimal number, got {value!r:.40}")
+        raise _Problem(f"expected a decimal number, got {_not_finite(value)}")
     return number
+
+
+def _not_finite(value: Any) -> str:
+    return "text that is none" if isinstance(value, str) else type(value).__name__
 
 
 def _bytes(value: Any, _: Any) -> bytes:
     if isinstance(value, bytes):
         return value
+    text = _text(value, _)
     try:
         # Both alphabets are read; the URL-safe one is written.
-        return base64.b64decode(_text(value, _).replace("-", "+").replace("_", "/"), validate=True)
+        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error as error:
-        raise ValueError(f"expected base64, got text that is not: {error}") from None
+        raise _Problem(f"expected base64, got text that is not: {error}") from None
+    except ValueError:
+        raise _Problem("expected base64, got text that is not ASCII") from None
 
 
 def _timestamp(value: Any, _: Any) -> dt.datetime:
@@ -342,7 +365,7 @@ def _timestamp(value: Any, _: Any) -> dt.datetime:
             head, rest = f"{head}.{digits[:6].ljust(6, '0')}", rest[len(digits) :]
         moment = dt.datetime.fromisoformat(head + rest)
     except ValueError:
-        raise ValueError(f"expected an ISO 8601 time, got {text[:40]!r}") from None
+        raise _Problem("expected an ISO 8601 time, got text that is none") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.timezone.utc)
 
 
@@ -350,9 +373,15 @@ def _as_it_is(value: Any, _: Any) -> Any:
     return value
 
 
+def _time_to_live(value: Any, _: Any) -> Any:
+    if value not in ("5m", "1h"):
+        raise _Problem("expected '5m' or '1h', got something else")
+    return value
+
+
 def _object(value: Any, _: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {type(value).__name__}")
+        raise _Problem(f"expected an object, got {type(value).__name__}")
     return value
 
 
@@ -375,5 +404,5 @@ def _retry_content(value: Any, _: Any) -> Any:
 def _validation_error(value: Any) -> dict[str, Any]:
     loc = _object(value, None).get("loc", ())
     if not isinstance(loc, (list, tuple)):
-        raise ValueError(f"'loc' is a list, got {type(loc).__name__}")
+        raise _Problem(f"'loc' is a list, got {type(loc).__name__}")
     return {**value, "loc": tuple(loc)}

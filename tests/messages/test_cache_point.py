@@ -36,7 +36,7 @@ def test_stored_and_loaded() -> None:
 def test_unknown_time() -> None:
     """A stored point that holds for a time that there is not is refused, and the text says where."""
     stored = '[{"parts":[{"content":[{"ttl":"2d","kind":"cache-point"}],"part_kind":"user-prompt"}],"kind":"request"}]'
-    with pytest.raises(ValueError, match=r"messages\[0\]\.parts\[0\]\.content\[0\]\.ttl: .*2d"):
+    with pytest.raises(ValueError, match=r"\.content\[0\]\.ttl: expected '5m' or '1h', got something else$"):
         ModelMessagesTypeAdapter.validate_json(stored)
 
 

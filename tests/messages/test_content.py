@@ -120,6 +120,13 @@ def test_unknown_media_type(media_type: str) -> None:
         _ = content.format
 
 
+@pytest.mark.parametrize("media_type", ["My doctor said", "image/ My doctor", "a" * 41, "image/" + "a" * 81])
+def test_media_types_that_are_none(media_type: str) -> None:
+    """What does not look like a media type may be anything somebody said: the error leaves it out."""
+    with pytest.raises(ValueError, match=r"^Unknown media type: \(left out\)$"):
+        _ = BinaryContent(b"", media_type).format
+
+
 def test_repr_holds_no_bytes() -> None:
     """The repr says how many bytes there are, not which."""
     assert repr(BinaryContent(b"secret", "text/plain")) == (

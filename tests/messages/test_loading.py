@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from syncagent.messages import (
     BinaryContent,
+    CachePoint,
     ImageUrl,
     ModelMessagesTypeAdapter,
     ModelRequest,
@@ -150,14 +151,14 @@ def _response(*parts: Any, **fields: Any) -> list[Any]:
         (_response({"part_kind": "text", "content": 3}), "messages[0].parts[0].content: expected text, got int"),
         (_response({"part_kind": "tool-call", "tool_name": "t", "args": [1]}), "args: expected an object, got list"),
         (_response({"part_kind": "opaque", "provider_name": None, "data": 1}), "data: expected an object, got int"),
-        (_response(timestamp="soon"), "messages[0].timestamp: expected an ISO 8601 time, got 'soon'"),
+        (_response(timestamp="soon"), "messages[0].timestamp: expected an ISO 8601 time, got text that is none"),
         (_response(timestamp=5), "messages[0].timestamp: expected text, got int"),
         (_response(usage=5), "messages[0].usage: expected an object, got int"),
-        (_response(usage={"requests": True}), "messages[0].usage.requests: expected a whole number, got True"),
-        (_response(usage={"input_tokens": "3"}), "messages[0].usage: expected a whole number, got '3'"),
-        (_response(usage={"cost": "nan"}), "usage.cost: expected a decimal number, got 'nan'"),
-        (_response(usage={"cost": [1]}), "usage.cost: expected a decimal number, got [1]"),
-        (_response(usage={"cost": True}), "usage.cost: expected a decimal number, got True"),
+        (_response(usage={"requests": True}), "messages[0].usage.requests: expected a whole number, got bool"),
+        (_response(usage={"input_tokens": "3"}), "messages[0].usage: expected a whole number, got str"),
+        (_response(usage={"cost": "nan"}), "usage.cost: expected a decimal number, got text that is none"),
+        (_response(usage={"cost": [1]}), "usage.cost: expected a decimal number, got list"),
+        (_response(usage={"cost": True}), "usage.cost: expected a decimal number, got bool"),
         (_response(provider_details=[1]), "provider_details: expected an object, got list"),
         ([{"kind": "message"}], "messages[0]: unknown kind of message 'message'; expected 'request' or 'response'"),
         ([{"parts": []}], "messages[0]: a message has no 'kind'"),
@@ -189,7 +190,7 @@ def test_every_problem_of_a_message_is_named() -> None:
     assert str(raised.value) == (
         "The history cannot be loaded: messages[0].parts[0].content: expected text, got int; "
         "messages[0].parts[2].content: expected text, got int; "
-        "messages[0].timestamp: expected an ISO 8601 time, got 'x'"
+        "messages[0].timestamp: expected an ISO 8601 time, got text that is none"
     )
     with pytest.raises(ValueError, match=r"parts\[9\]\.content: expected text, got int; and 5 more$"):
         load(json.dumps(_response(*[bad] * 15)))
@@ -231,3 +232,66 @@ def test_any_json_loads_or_is_refused(data: Any) -> None:
         assert "messages[" in str(error)
     else:
         assert load(dump(messages)) == messages
+
+
+WORDS = "My doctor said: Ä."
+EVERYTHING = [
+    ModelRequest(
+        [
+            SystemPromptPart("s"),
+            UserPromptPart(["a", ImageUrl("u"), BinaryContent(b"x", "image/png"), CachePoint()]),
+            ToolReturnPart("t", {"a": 1}, "1", metadata=1),
+            RetryPromptPart([{"type": "t", "loc": ("a",), "msg": "m", "input": 1}], "t", "1"),
+        ]
+    ),
+    ModelResponse(
+        [
+            TextPart("a"),
+            ThinkingPart("a", "i", "s", "p"),
+            ToolCallPart("t", {"a": 1}, "1"),
+            OpaquePart("p", {"a": 1}),
+        ],
+        "m",
+        usage=Usage(1, 2, 3, 4, {"a": 1}, tool_calls=3, cost=Decimal(1)),
+        finish_reason="stop",
+        provider_details={"a": 1},
+    ),
+]
+
+
+def test_nothing_of_it_is_quoted() -> None:
+    """Words in any place of a history where something else is expected are in no error."""
+    stored = json.loads(dump(EVERYTHING))
+    places: list[tuple[Any, ...]] = [()]
+    refused = 0
+    for place in places:  # it grows meanwhile
+        found = stored
+        for step in place:
+            found = found[step]
+        if isinstance(found, dict):
+            places += [(*place, key) for key in found]
+        elif isinstance(found, list):
+            places += [(*place, index) for index in range(len(found))]
+        for new in (WORDS, [WORDS], {WORDS: WORDS}, {"kind": WORDS}, {"part_kind": WORDS}):
+            changed = json.loads(dump(EVERYTHING))
+            holder = changed
+            for step in place[:-1]:
+                holder = holder[step]
+            if place:
+                holder[place[-1]] = new
+            try:
+                load(json.dumps(changed if place else new))
+            except ValueError as error:
+                refused += 1
+                assert WORDS not in f"{error!r}{error.__cause__!r}"
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("later-kind", "'later-kind'"), ("a" * 81, "(no name of one)"), ("A b", "(no name of one)")]
+)
+def test_kinds_that_are_unknown(kind: str, shown: str) -> None:
+    """An unknown kind is named where it looks like one."""
+    with pytest.raises(ValueError) as raised:
+        load(json.dumps([{"kind": kind}]))
+    assert f"messages[0]: unknown kind of message {shown}; expected" in str(raised.value)
