@@ -209,7 +209,7 @@ def _members(tp: Any) -> list[Any]:
 
 def _type_name(tp: Any) -> str:
     tp = get_origin(tp) or tp
-    name = getattr(tp, "__name__", None) or getattr(tp, "_name", None) or str(tp)
+    name = getattr(tp, "__name__", None) or getattr(tp, "_name", None) or type(tp).__name__
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 

@@ -34,6 +34,8 @@ __all__ = [
 
 OBJECT_KINDS = frozenset({"attrs", "dataclass", "pydantic", "pydantic1", "typeddict"})
 
+_LONGEST_NAME = 80  # of what may be no type at all
+_TYPING_MODULES = frozenset({"annotationlib", "types", "typing", "typing_extensions"})
 _UNION_TYPES: tuple[Any, ...] = (Union, getattr(types, "UnionType", Union))  # the second: `X | Y`, from 3.10 on
 _LEAVES: dict[Any, str] = {
     Any: "any",
@@ -246,7 +248,7 @@ def _special_name(tp: Any) -> str:
 
 def _refuse(tp: Any, origin: Any = None) -> UnsupportedType:
     if isinstance(tp, (str, typing.ForwardRef)):
-        name = tp if isinstance(tp, str) else tp.__forward_arg__
+        name = (tp if isinstance(tp, str) else tp.__forward_arg__)[:_LONGEST_NAME]
         return UnsupportedType(f"the name {name!r} cannot be looked up from here; use the type itself")
     key = origin if origin is not None else tp
     try:
@@ -257,9 +259,16 @@ def _refuse(tp: Any, origin: Any = None) -> UnsupportedType:
         hint = (
             "use an attrs class, a dataclass, a TypedDict or a pydantic model"
             if isinstance(key, type)
+            else "it is a value and no type; use a type that JSON has a form of"
+            if _is_value(key)
             else "use a type that JSON has a form of"
         )
     return UnsupportedType(f"{type_name(tp)} is not supported; {hint}.")
+
+
+def _is_value(tp: Any) -> bool:
+    """Whether it is neither a class, a function nor anything of typing's."""
+    return not isinstance(getattr(tp, "__name__", None), str) and type(tp).__module__ not in _TYPING_MODULES
 
 
 def annotated_parts(tp: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -287,7 +296,9 @@ def type_name(tp: Any) -> str:
         return "Any"
     args = get_args(tp)
     if not args:
-        return getattr(tp, "__name__", None) or str(tp).replace("typing.", "")
+        # The text of what is no type may be anything, the process' environment too.
+        name = type(tp).__name__ if _is_value(tp) else getattr(tp, "__name__", None) or str(tp).replace("typing.", "")
+        return name[:_LONGEST_NAME]
     if hasattr(tp, "__metadata__"):
         return type_name(tp.__origin__)
     origin = get_origin(tp)

@@ -100,7 +100,7 @@ def test_invalid_json(text: Any) -> None:
     assert error["loc"] == ()
     assert error["msg"].startswith("Invalid JSON: ")
     assert error["msg"] == "Invalid JSON: " + error["ctx"]["error"]
-    assert error["input"] is text
+    assert error["input"] is text or error["input"][:1_000] == text[:1_000]
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_an_older_cattrs(monkeypatch: pytest.MonkeyPatch) -> None:
         (list[complex], "list[complex][]: complex is not supported; use two floats or a string."),
         (dict[str, complex], "dict[str, complex]{}: complex is not supported; use two floats or a string."),
         (tuple[int, complex], "tuple[int, complex][1]: complex is not supported; use two floats or a string."),
-        (object(), "is not supported; use a type that JSON has a form of."),
+        (object(), "object: object is not supported; it is a value and no type; use a type that JSON has a form of."),
         ("Order", "the name 'Order' cannot be looked up from here; use the type itself"),
     ],
 )
