@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from enum import Enum
 from typing import Any, Literal, NamedTuple, Optional, Union
@@ -405,6 +406,27 @@ def test_function_tools_go_first_in_text_modes() -> None:
     assert answers(model.asked[1].messages[-1]) == [
         ("final_result", "2", "Unknown tool name: 'final_result'. Available tools: look"), ("look", "1", "seen"),
     ]  # fmt: skip
+
+
+def test_a_result_type_that_is_no_type() -> None:
+    """A value in the place of a result type is refused by the name of its class, and not shown."""
+    for wrong in (os.environ, ["mine"], {"mine": 1}):
+        with pytest.raises(UserError, match="it is a value and no type") as info:
+            Agent(Scripted("Hi"), result_type=wrong)
+        assert len(str(info.value)) < 200
+        assert "mine" not in str(info.value)
+
+
+def test_many_mistakes_make_a_small_prompt() -> None:
+    """Hundreds of kilobytes of wrong arguments are answered with the first mistakes and their number."""
+    model = Scripted(raw_call("final_result", json.dumps({"response": ["x"] * 100_000}), "1"), "{}")
+    agent: Agent[None, list[int]] = Agent(model, result_type=list[int])
+    with pytest.raises(UnexpectedModelBehavior):
+        agent.run_sync("Hi")
+    (part,) = request_parts(model.asked[1].messages[-1])
+    assert isinstance(part, RetryPromptPart)
+    assert len(part.model_response()) < 20_000
+    assert "and 99900 more mistakes, not listed" in part.model_response()
 
 
 @pytest.mark.parametrize("mode", ["tool", "native", "prompted"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
+from .constants import enum_node, literal_node
 from .constraints import constraint_check, read_constraints
 from .errors import value_error
 from .fields import class_of, object_fields
@@ -15,9 +16,9 @@ from .nodes import (
     Node,
     checked_node,
     dict_node,
-    enum_node,
+    leaf_node,
     list_node,
-    literal_node,
+    memo_fit,
     optional_node,
     set_node,
     tuple_node,
@@ -90,10 +91,10 @@ class Compiler:
 
     def scalar(self, found: Form, extra: Extra) -> Node:
         take, rank, label = SCALARS[found.kind]
-        return Node(take, rank, label)
+        return leaf_node(take, rank, label)
 
     def path(self, found: Form, extra: Extra) -> Node:
-        return Node(path_parser(found.type), rank_of_text, "path")
+        return leaf_node(path_parser(found.type), rank_of_text, "path")
 
     def sequence(self, found: Form, extra: Extra) -> Node:
         return list_node(self.below("[]", found.args[0]), found.kind)
@@ -158,12 +159,14 @@ class Compiler:
         # Whoever meets it while it is built gets this, which asks for the finished functions when it is called.
         node = self._objects[key] = Node(
             lambda value: done.take(value),
-            lambda value: done.rank(value),
+            lambda value, place: node.fit(value, place),
             class_of(tp).__name__,
-            lambda value: done.count(value) if done.count else 0,
+            counts=True,
+            deep=True,
         )
         done = build()
-        node.take, node.rank, node.count = done.take, done.rank, done.count
+        node.take, node.counts, node.deep = done.take, done.counts, done.deep
+        node.fit = memo_fit(node, done.fit) if done.deep else done.fit
         return node
 
 
@@ -196,4 +199,4 @@ def _hook_node(hook: Callable[[Any, Any], Any], tp: Any) -> Node:
         except Exception as error:  # a user's hook refuses as it likes
             raise value_error(value, error) from None
 
-    return Node(take, lambda value: LAX, type_name(tp))
+    return leaf_node(take, lambda value: LAX, type_name(tp))

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional
 
-from .errors import Invalid, Problem, expected_list
+from .errors import Found, Invalid, Problem, expected_list
 
 __all__ = [
     "Check",
@@ -297,7 +297,7 @@ def constraint_check(found: Constraints) -> Optional[Callable[[Any, Any], Any]]:
         for test in checks:
             problem = test(value, given)
             if problem is not None:
-                raise Invalid([problem])
+                raise Invalid(problem)
         return value
 
     return check
@@ -388,14 +388,14 @@ def _items_check(inner: Constraints) -> Callable[[Any, Any], Optional[Problem]]:
     def check(value: Any, given: Any) -> Optional[Problem]:
         if check_item is None or isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
             return None
-        problems: list[Problem] = []
+        found: Optional[Found] = None
         for index, item in enumerate(value):
             try:
                 check_item(item, item)
             except Invalid as error:
-                problems.extend(error.below(index))
-        if problems:
-            raise Invalid(problems)
+                found = (found or Found()).add(error.found, index)
+        if found is not None:
+            raise Invalid(found)
         return None
 
     return check

@@ -7,13 +7,37 @@ The kinds, their texts and the shape of an item are those that models know from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json as _json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, Optional, TypedDict, Union
 
-__all__ = ["ErrorDetails", "Invalid", "Problem", "ValidationError", "expected_list", "fail", "render", "value_error"]
+__all__ = [
+    "ErrorDetails",
+    "Found",
+    "Invalid",
+    "Key",
+    "Problem",
+    "Step",
+    "ValidationError",
+    "expected_list",
+    "fail",
+    "render",
+    "value_error",
+    "walk",
+]
 
 _INIT = frozenset({"errors", "title"})
-_SHOWN = 20  # errors that the text of a ValidationError lists; .errors has them all
+_SHOWN = 20  # errors that the text of a ValidationError lists; .errors has more
+# The list goes back to the model and is paid for by the token, whatever the model wrote.
+_MOST = 100  # mistakes in one list
+_ROOM = 30_000  # characters of one list, about
+_LONGEST_INPUT = 1_000  # characters of one input's JSON
+_LONGEST_KEY = 200
+_MANY = 1_000_000  # mistakes beyond it are not told apart: a union in a union multiplies them
+_MORE = "more_errors"
+
+Step = Union[int, str]
 
 
 class _Details(TypedDict):
@@ -35,7 +59,11 @@ class ErrorDetails(_Details, total=False):
 
 class ValidationError(ValueError):
     """
-    A value does not fit its type; every mistake in it is listed, each with its path.
+    A value does not fit its type; the mistakes in it are listed, each with its path.
+
+    A list has at most a hundred mistakes, fewer where they are long; where there are more, its last item is of the type
+    ``more_errors`` and says how many. An ``input`` whose JSON is longer than a thousand characters is cut and ends in
+    ``...``. The text of the error has neither inputs nor keys of dictionaries, which stand in it as ``[key]``.
 
     Args:
         errors: the mistakes.
@@ -55,59 +83,113 @@ class ValidationError(ValueError):
         return type(self), (self.errors, self.title), {k: v for k, v in vars(self).items() if k not in _INIT}
 
     def __str__(self) -> str:
-        count = len(self.errors)
-        lines = [f"{count} validation error{'' if count == 1 else 's'} for {self.title}"]
-        for error in self.errors[:_SHOWN]:
+        listed = self.errors
+        unlisted = 0
+        if listed and listed[-1]["type"] == _MORE:
+            unlisted = listed[-1].get("ctx", {}).get("count", 0)
+            listed = listed[:-1]
+        count = min(len(listed) + unlisted, _MANY)
+        known = "" if unlisted < _MANY else "more than "
+        # Errors end up in logs, where what the model wrote does not belong: no inputs, and no keys that it chose.
+        lines = [f"{known}{count} validation error{'' if count == 1 else 's'} for {self.title}"]
+        for error in listed[:_SHOWN]:
             lines.append(f"  {_path(error['loc'])}: {error['msg']} [{error['type']}]")
-        if count > _SHOWN:
-            lines.append(f"  and {count - _SHOWN} more")
+        if count > len(lines) - 1:
+            lines.append(f"  and {known}{count - len(lines) + 1} more")
         return "\n".join(lines)
 
 
+class Key(str):
+    """A step of a path that the value brought along and no type names; the text of an error does not show it."""
+
+    __slots__ = ()
+
+
 class Problem:
-    """A mistake on its way up: ``path`` grows at its end, so the innermost step comes first."""
+    """A mistake, without the path to it. Never changed: the members of a union may share it."""
 
-    __slots__ = ("cause", "ctx", "input", "kind", "msg", "path")
+    __slots__ = ("cause", "ctx", "input", "kind", "msg")
 
-    def __init__(self, kind: str, value: Any, ctx: Optional[dict[str, Any]], msg: Optional[str] = None) -> None:
+    count = 1
+
+    def __init__(
+        self,
+        kind: str,
+        value: Any,
+        ctx: Optional[dict[str, Any]] = None,
+        msg: Optional[str] = None,
+        cause: Optional[BaseException] = None,
+    ) -> None:
         self.kind = kind
         self.input = value
         self.ctx = ctx
         self.msg = msg
-        self.path: list[Union[int, str]] = []
+        self.cause = cause
+
+
+class Found:
+    """
+    The mistakes in one value: a tree, so that what is found deep inside costs nothing on its way up.
+
+    Only as many are kept as can be shown; all are counted.
+
+    Attributes:
+        cause: the first exception of the user's code among them.
+        count: how many there are.
+        kept: the paths from this value to the first ones, and what was found there.
+    """
+
+    __slots__ = ("cause", "count", "kept")
+
+    def __init__(self) -> None:
         self.cause: Optional[BaseException] = None
+        self.count = 0
+        self.kept: list[tuple[tuple[Step, ...], Union[Found, Problem]]] = []
+
+    def add(self, found: Union[Found, Problem], *path: Step) -> Found:
+        """Add what was found at *path*, and return all."""
+        self.count += found.count
+        if len(self.kept) < _MOST:
+            self.kept.append((path, found))
+        if self.cause is None:
+            self.cause = found.cause
+        return self
 
 
 class Invalid(Exception):
-    """The mistakes found so far; never leaves :mod:`syncagent.schema`."""
+    """What is wrong; never leaves :mod:`syncagent.schema`."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-
-    @property
-    def cause(self) -> Optional[BaseException]:
-        """The first exception of the user's code among the problems."""
-        return next((problem.cause for problem in self.problems if problem.cause is not None), None)
-
-    def below(self, *steps: Union[int, str]) -> list[Problem]:
-        """The problems, seen from the value that holds this one at *steps* (the innermost first)."""
-        for problem in self.problems:
-            problem.path.extend(steps)
-        return self.problems
+    def __init__(self, found: Union[Found, Problem]) -> None:
+        self.found = found
 
 
 def fail(kind: str, value: Any, **ctx: Any) -> NoReturn:
     """Refuse *value*."""
-    raise Invalid([Problem(kind, value, ctx or None)])
+    raise Invalid(Problem(kind, value, ctx or None))
 
 
-def value_error(value: Any, error: BaseException) -> Invalid:
-    """What code of the user's raised about *value*: its own mistakes where it lists them, else its text."""
+def value_error(value: Any, error: BaseException, names: Collection[str] = ()) -> Invalid:
+    """
+    What code of the user's raised about *value*: its own mistakes where it lists them, else its text.
+
+    Args:
+        names: which steps of the paths that are not ours are names of fields.
+    """
+    ours = isinstance(error, ValidationError)
     listed: list[Any] = error.errors if isinstance(error, ValidationError) else _listed(error)
-    problems = [_again(details) for details in listed] or [Problem("value_error", value, {"error": _text(error)})]
-    for problem in problems:
-        problem.cause = error
-    return Invalid(problems)
+    if not listed:
+        return Invalid(Problem("value_error", value, {"error": _text(error)}, cause=error))
+    found = Found()
+    for details in listed:
+        ctx = details.get("ctx")
+        if details["type"] == _MORE and ctx:
+            found.count += ctx["count"]
+            continue
+        path = [
+            Key(step) if not ours and isinstance(step, str) and step not in names else step for step in details["loc"]
+        ]
+        found.add(Problem(details["type"], details.get("input"), ctx, details["msg"], error), *path)
+    return Invalid(found)
 
 
 def expected_list(shown: Iterable[str]) -> str:
@@ -116,40 +198,98 @@ def expected_list(shown: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def render(problems: Iterable[Problem], json: bool) -> list[ErrorDetails]:
+def walk(found: Union[Found, Problem]) -> Iterator[tuple[list[Step], Problem]]:
+    """The mistakes that were kept, each with its path, in the order in which they were found."""
+    # Not by recursion: the stack may be as deep already as Python allows. Paths are linked, and written out at the end.
+    stack: list[tuple[Any, Union[Found, Problem]]] = [(None, found)]
+    while stack:
+        trail, found = stack.pop()
+        if isinstance(found, Found):
+            stack.extend([((trail, path), inner) for path, inner in reversed(found.kept)])
+            continue
+        steps: list[Step] = []
+        while trail is not None:
+            trail, path = trail
+            steps.extend(reversed(path))
+        steps.reverse()
+        yield steps, found
+
+
+def render(found: Union[Found, Problem], json: bool) -> list[ErrorDetails]:
     """
-    The public form of *problems*.
+    The public form of the first mistakes; where there are more, a last item says how many.
 
     Args:
-        problems: what was found.
+        found: what was found.
         json: whether the value came as JSON: then it speaks of arrays and objects.
     """
     errors: list[ErrorDetails] = []
-    for problem in problems:
+    excerpts: dict[int, tuple[Any, int]] = {}
+    room = _ROOM
+    for path, problem in walk(found):
+        if len(errors) == _MOST or room <= 0:
+            break
         ctx = problem.ctx
+        excerpt = excerpts.get(id(problem.input))
+        if excerpt is None:  # the fields that an object lacks all show the object
+            excerpt = excerpts[id(problem.input)] = _excerpt(problem.input)
+        shown, size = excerpt
         details: ErrorDetails = {
             "type": problem.kind,
-            "loc": tuple(reversed(problem.path)),
+            "loc": tuple(map(_short_step, path)),
             "msg": _message(problem.kind, ctx or {}, json) if problem.msg is None else problem.msg,
-            "input": problem.input,
+            "input": shown,
         }
         if ctx:
             details["ctx"] = ctx
         errors.append(details)
+        room -= size + len(details["msg"]) + sum(len(str(step)) + 12 for step in path)  # each step has its own line
+    more = found.count - len(errors)
+    if more > 0:
+        number = str(more) if more < _MANY else f"more than {_MANY}"
+        text = f"and {number} more mistake{'' if more == 1 else 's'}, not listed"
+        errors.append({"type": _MORE, "loc": (), "msg": text, "input": None, "ctx": {"count": min(more, _MANY)}})
     return errors
 
 
-def _path(loc: tuple[Union[int, str], ...]) -> str:
+def _short_step(step: Step) -> Step:
+    return Key(step[:_LONGEST_KEY] + "...") if isinstance(step, Key) and len(step) > _LONGEST_KEY else step
+
+
+_ENCODER = _json.JSONEncoder(ensure_ascii=False, indent=2, check_circular=False, default=lambda value: "")
+_INDENT = re.compile(r"\n *")  # in JSON there is no other line break: those of texts are escaped
+
+
+def _excerpt(value: Any) -> tuple[Any, int]:
+    """*value*, or the beginning of its JSON where that is long; and how long what is shown is."""
+    if isinstance(value, (str, bytes, bytearray)):
+        if len(value) <= _LONGEST_INPUT:
+            return value, len(value)
+        start = value[:_LONGEST_INPUT]
+        return (f"{start}..." if isinstance(start, str) else bytes(start) + b"..."), _LONGEST_INPUT
+    if not isinstance(value, (dict, list, tuple)):
+        return value, 10
+    text, size = "", 0
+    try:
+        for chunk in _ENCODER.iterencode(value):
+            # Indented as the model will read it, which makes much of a little where it is nested.
+            size += len(chunk)
+            text += _INDENT.sub("", chunk)
+            if len(text) > _LONGEST_INPUT or size > 4 * _LONGEST_INPUT:
+                return f"{text[:_LONGEST_INPUT]}...", _LONGEST_INPUT
+    except TypeError:  # keys that JSON has no form of: objects of the program, no answer of a model
+        pass
+    return value, size
+
+
+def _path(loc: tuple[Step, ...]) -> str:
     path = ""
     for step in loc:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        if isinstance(step, str) and not isinstance(step, Key):
+            path += f".{step}" if path else step
+        else:
+            path += "[key]" if isinstance(step, str) else f"[{step}]"
     return path or "(root)"
-
-
-def _again(details: Mapping[str, Any]) -> Problem:
-    problem = Problem(details["type"], details.get("input"), details.get("ctx"), details["msg"])
-    problem.path = list(reversed(details["loc"]))
-    return problem
 
 
 def _listed(error: BaseException) -> list[Mapping[str, Any]]:

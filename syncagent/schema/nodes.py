@@ -7,21 +7,22 @@ Nodes are functions closed over the nodes of their items, built once for each ty
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable, Iterable, KeysView, Mapping, ValuesView
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-from .errors import Invalid, Problem, expected_list, fail
+from .errors import Found, Invalid, Key, Problem, fail
 from .scalars import EXACT, LAX, STRICT, Parser, Rank
 
 __all__ = [
+    "Fit",
     "Node",
+    "Place",
     "checked_node",
     "dict_node",
-    "enum_node",
+    "leaf_node",
     "list_node",
-    "literal_node",
+    "memo_fit",
     "optional_node",
     "set_node",
     "tuple_node",
@@ -30,6 +31,36 @@ __all__ = [
 
 _LISTS = (list, tuple, set, frozenset, deque, KeysView, ValuesView)
 
+Fit = tuple[Any, int, int]
+"""A value that was made, its rank (``LAX``, ``STRICT``, ``EXACT``), and how many fields of objects it sets."""
+
+
+class Place:
+    """
+    A place in the value that a union looks at, and what objects were made of it.
+
+    The members of a union try the same places, and those of the unions below them do: what one member had made of a
+    place is there for the next, or each level of nesting would double the work. The place decides and not the value,
+    so that a value which is there twice makes two objects. One union's look at one value has places of its own, and
+    no other thread sees them.
+    """
+
+    __slots__ = ("_parts", "made")
+
+    def __init__(self) -> None:
+        self.made: dict[Node, Union[Fit, Found, Problem]] = {}
+        self._parts: dict[Any, Place] = {}
+
+    def at(self, step: Any) -> Place:
+        """The place of an item or field."""
+        part = self._parts.get(step)
+        if part is None:
+            part = self._parts[step] = Place()
+        return part
+
+
+_NOWHERE = Place()  # for what has no object in it, and so looks at no place
+
 
 class Node:
     """
@@ -37,25 +68,68 @@ class Node:
 
     Attributes:
         take: makes the typed value, or raises :class:`~syncagent.schema.errors.Invalid`.
-        rank: how closely a value that was taken fits (``LAX``, ``STRICT``, ``EXACT``).
-        count: how many fields of its objects a value sets; None where the type has no object in it.
+        fit: the same for a union, which compares its members; it takes the value's :class:`Place` too. Read when it is
+            called, since it is not there yet while a recursive type is compiled.
         label: what a union calls it in the path of an error.
+        counts: whether fits of it are compared by their fields.
+        deep: whether it looks at places: there are objects in it that hold others.
+        rank: how closely a value that was taken fits; None where that shows only while it is made.
     """
 
-    __slots__ = ("count", "label", "rank", "take")
+    __slots__ = ("counts", "deep", "fit", "label", "rank", "take")
 
-    def __init__(self, take: Parser, rank: Rank, label: str, count: Optional[Rank] = None) -> None:
+    def __init__(
+        self,
+        take: Parser,
+        fit: Callable[[Any, Place], Fit],
+        label: str,
+        counts: bool = False,
+        deep: bool = False,
+        rank: Optional[Rank] = None,
+    ) -> None:
         self.take = take
-        self.rank = rank
+        self.fit = fit
         self.label = label
-        self.count = count
+        self.counts = counts
+        self.deep = deep
+        self.rank = rank
+
+
+def leaf_node(take: Parser, rank: Rank, label: str) -> Node:
+    """A type without objects and unions in it."""
+    return Node(take, lambda value, place: (take(value), rank(value), 0), label, rank=rank)
+
+
+def memo_fit(node: Node, fit: Callable[[Any, Place], Fit]) -> Callable[[Any, Place], Fit]:
+    """*fit* of *node*, once for each place."""
+
+    def remembered(value: Any, place: Place) -> Fit:
+        known = place.made.get(node)
+        if known is None:
+            try:
+                known = place.made[node] = fit(value, place)
+            except Invalid as error:
+                place.made[node] = error.found
+                raise
+        elif not isinstance(known, tuple):
+            raise Invalid(known)
+        return known
+
+    return remembered
 
 
 def checked_node(inner: Node, check: Callable[[Any, Any], Any]) -> Node:
     """*inner*, and afterwards *check(value, given)*."""
     take = inner.take
     label = f"constrained-{inner.label}" if inner.label in ("int", "float", "str") else inner.label
-    return Node(lambda value: check(take(value), value), inner.rank, label, inner.count)
+    if inner.rank is not None:
+        return leaf_node(lambda value: check(take(value), value), inner.rank, label)
+
+    def fit(value: Any, place: Place) -> Fit:
+        made, rank, count = inner.fit(value, place)
+        return check(made, value), rank, count
+
+    return Node(lambda value: check(take(value), value), fit, label, inner.counts, inner.deep)
 
 
 def _as_list(value: Any, kind: str) -> Any:
@@ -71,19 +145,26 @@ def list_node(item: Node, kind: str) -> Node:
     def take(value: Any) -> Any:
         if type(value) is not list:
             value = _as_list(value, error_kind)
-        items, problems = [], None
+        items, found = [], None
         for index, element in enumerate(value):
             try:
                 items.append(take_item(element))
             except Invalid as error:
-                problems = (problems or []) + error.below(index)
-        if problems:
-            raise Invalid(problems)
+                found = (found or Found()).add(error.found, index)
+        if found is not None:
+            raise Invalid(found)
         return items if make is None else make(items)
 
-    own = EXACT if make is None else STRICT
+    rank = _outer_rank(make or list)
     inner = f"{item.label}, ..." if kind == "tuple_of" else item.label
-    return Node(take, _rank_items(item.rank, make or list, own), f"{name}[{inner}]", _count_items(item.count))
+    if item.rank is not None:
+        return leaf_node(take, _rank_items(rank, item.rank), f"{name}[{inner}]")
+
+    def fit(value: Any, place: Place) -> Fit:
+        items, closeness, count = _fit_items(_as_list(value, error_kind), item, place, False)
+        return items if make is None else make(items), min(rank(value), closeness), count
+
+    return Node(take, fit, f"{name}[{inner}]", item.counts, item.deep)
 
 
 _SEQUENCES: dict[str, tuple[Optional[Callable[[Iterable[Any]], Any]], str, str]] = {
@@ -93,16 +174,43 @@ _SEQUENCES: dict[str, tuple[Optional[Callable[[Iterable[Any]], Any]], str, str]]
 }
 
 
-def _rank_items(rank_item: Rank, cls: Any, own: int) -> Rank:
-    def rank(value: Any) -> int:
-        outer = EXACT if type(value) is cls else own if type(value) is list else LAX
-        return min([outer, *map(rank_item, value)])
-
-    return rank
+def _outer_rank(cls: Any) -> Rank:
+    return lambda value: EXACT if type(value) is cls else STRICT if type(value) is list else LAX
 
 
-def _count_items(count: Optional[Rank]) -> Optional[Rank]:
-    return None if count is None else lambda value: sum(map(count, value))
+def _rank_items(rank: Rank, rank_item: Rank) -> Rank:
+    return lambda value: min([rank(value), *map(rank_item, value)])
+
+
+def _fit_items(value: Any, item: Node, place: Place, hashed: bool) -> tuple[list[Any], int, int]:
+    """The items, the rank of the worst of them, and the fields that all set."""
+    fit_item, deep = item.fit, item.deep
+    items: list[Any] = []
+    rank, count = EXACT, 0
+    found: Optional[Found] = None
+    for index, element in enumerate(value):
+        try:
+            made, closeness, fields = fit_item(element, place.at(index) if deep else place)
+        except Invalid as error:
+            found = (found or Found()).add(error.found, index)
+            continue
+        if hashed and not _is_hashable(made):
+            found = (found or Found()).add(Problem("set_item_not_hashable", element), index)
+        items.append(made)
+        count += fields
+        if closeness < rank:
+            rank = closeness
+    if found is not None:
+        raise Invalid(found)
+    return items, rank, count
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def set_node(item: Node, kind: str) -> Node:
@@ -113,21 +221,28 @@ def set_node(item: Node, kind: str) -> Node:
 
     def take(value: Any) -> Any:
         items: set[Any] = set()
-        problems: list[Problem] = []
+        found: Optional[Found] = None
         for index, element in enumerate(_as_list(value, error_kind)):
             try:
                 items.add(take_item(element))
             except Invalid as error:
-                problems.extend(error.below(index))
+                found = (found or Found()).add(error.found, index)
             except TypeError:
-                problem = Problem("set_item_not_hashable", element, None)
-                problem.path.append(index)
-                problems.append(problem)
-        if problems:
-            raise Invalid(problems)
+                found = (found or Found()).add(Problem("set_item_not_hashable", element), index)
+        if found is not None:
+            raise Invalid(found)
         return make(items) if make is not set else items
 
-    return Node(take, _rank_items(item.rank, make, STRICT), f"{kind}[{item.label}]", _count_items(item.count))
+    rank = _outer_rank(make)
+    label = f"{kind}[{item.label}]"
+    if item.rank is not None:
+        return leaf_node(take, _rank_items(rank, item.rank), label)
+
+    def fit(value: Any, place: Place) -> Fit:
+        items, closeness, count = _fit_items(_as_list(value, error_kind), item, place, True)
+        return make(items), min(rank(value), closeness), count
+
+    return Node(take, fit, label, item.counts, item.deep)
 
 
 def tuple_node(items: list[Node]) -> Node:
@@ -137,37 +252,67 @@ def tuple_node(items: list[Node]) -> Node:
 
     def take(value: Any) -> Any:
         value = _as_list(value, "tuple_type")
-        made, problems = take_each(value, takes, size)
+        made, found = take_each(value, takes, size)
         if len(value) > size:
-            problems = [Problem("too_long", value, too_long_context("Tuple", size, len(value)))]
-        if problems:
-            raise Invalid(problems)
+            raise Invalid(Problem("too_long", value, too_long_context("Tuple", size, len(value))))
+        if found is not None:
+            raise Invalid(found)
         return tuple(made)
 
-    def rank(value: Any) -> int:
+    label = f"tuple[{', '.join(item.label for item in items)}]"
+    ranks = [item.rank for item in items if item.rank is not None]
+    if len(ranks) == size:
+
+        def rank(value: Any) -> int:
+            outer = EXACT if type(value) is tuple else STRICT
+            return min([outer, *(rank_item(element) for rank_item, element in zip(ranks, value))])
+
+        return leaf_node(take, rank, label)
+
+    def fit(value: Any, place: Place) -> Fit:
         outer = EXACT if type(value) is tuple else STRICT
-        return min([outer, *(item.rank(element) for item, element in zip(items, value))])
+        value = _as_list(value, "tuple_type")
+        if len(value) > size:
+            raise Invalid(Problem("too_long", value, too_long_context("Tuple", size, len(value))))
+        made, closeness, count = fit_each(value, items, size, place)
+        return tuple(made), min(outer, closeness), count
 
-    counted = [item.count for item in items]
-    count = None if not any(counted) else lambda value: sum(of(x) for of, x in zip(counted, value) if of)
-    return Node(take, rank, f"tuple[{', '.join(item.label for item in items)}]", count)
+    counts, deep = any(item.counts for item in items), any(item.deep for item in items)
+    return Node(take, fit, label, counts, deep)
 
 
-def take_each(value: Iterable[Any], takes: list[Parser], needed: int) -> tuple[list[Any], list[Problem]]:
+def take_each(value: Iterable[Any], takes: list[Parser], needed: int) -> tuple[list[Any], Optional[Found]]:
     """Take each element with its own parser; say which of the first *needed* are missing."""
     elements = list(value)
     made: list[Any] = []
-    problems: list[Problem] = []
+    found: Optional[Found] = None
     for index, (take, element) in enumerate(zip(takes, elements)):
         try:
             made.append(take(element))
         except Invalid as error:
-            problems.extend(error.below(index))
+            found = (found or Found()).add(error.found, index)
     for index in range(len(elements), needed):
-        problem = Problem("missing", value, None)
-        problem.path.append(index)
-        problems.append(problem)
-    return made, problems
+        found = (found or Found()).add(Problem("missing", value), index)
+    return made, found
+
+
+def fit_each(value: Any, nodes: list[Node], needed: int, place: Place) -> tuple[list[Any], int, int]:
+    """The same for a union, with the rank of the worst and the fields that all set."""
+    ranks, counts = [EXACT], [0]
+
+    def parser(index: int, node: Node) -> Parser:
+        def take(element: Any) -> Any:
+            made, rank, count = node.fit(element, place.at(index) if node.deep else place)
+            ranks.append(rank)
+            counts.append(count)
+            return made
+
+        return take
+
+    made, found = take_each(value, [parser(index, node) for index, node in enumerate(nodes)], needed)
+    if found is not None:
+        raise Invalid(found)
+    return made, min(ranks), sum(counts)
 
 
 def too_long_context(noun: str, limit: int, size: int) -> dict[str, Any]:
@@ -183,41 +328,81 @@ def dict_node(key: Node, item: Node) -> Node:
         if not isinstance(value, Mapping):
             fail("dict_type", value)
         made: dict[Any, Any] = {}
-        problems: list[Problem] = []
+        found: Optional[Found] = None
         for name, element in value.items():
-            step = name if isinstance(name, (str, int)) else str(name)
             try:
                 taken_name = take_key(name)
             except Invalid as error:
-                problems.extend(error.below("[key]", step))
+                found = (found or Found()).add(error.found, _step(name), "[key]")
                 taken_name = name
             try:
                 made[taken_name] = take_item(element)
             except Invalid as error:
-                problems.extend(error.below(step))
-        if problems:
-            raise Invalid(problems)
+                found = (found or Found()).add(error.found, _step(name))
+        if found is not None:
+            raise Invalid(found)
         return made
 
-    def rank(value: Any) -> int:
-        own = EXACT if type(value) is dict else STRICT
-        return min([own, *map(key.rank, value), *map(item.rank, value.values())])
+    label = f"dict[{key.label},{item.label}]"
+    rank_key, rank_item = key.rank, item.rank
+    if rank_key is not None and rank_item is not None:
 
-    counted = item.count
-    count = None if counted is None else lambda value: sum(map(counted, value.values()))
-    return Node(take, rank, f"dict[{key.label},{item.label}]", count)
+        def ranked(value: Any) -> int:
+            own = EXACT if type(value) is dict else STRICT
+            return min([own, *map(rank_key, value), *map(rank_item, value.values())])
+
+        return leaf_node(take, ranked, label)
+
+    def fit(value: Any, place: Place) -> Fit:
+        if not isinstance(value, Mapping):
+            fail("dict_type", value)
+        fit_key, fit_item, deep = key.fit, item.fit, item.deep
+        rank = EXACT if type(value) is dict else STRICT
+        count = 0
+        made: dict[Any, Any] = {}
+        found: Optional[Found] = None
+        for name, element in value.items():
+            try:
+                # A key is no object of fields in JSON, and there is nothing below it to find again.
+                taken_name, closeness, _ = fit_key(name, Place() if key.deep else place)
+                rank = min(rank, closeness)
+            except Invalid as error:
+                found = (found or Found()).add(error.found, _step(name), "[key]")
+                taken_name = name
+            try:
+                made[taken_name], closeness, fields = fit_item(element, place.at(name) if deep else place)
+            except Invalid as error:
+                found = (found or Found()).add(error.found, _step(name))
+                continue
+            count += fields
+            rank = min(rank, closeness)
+        if found is not None:
+            raise Invalid(found)
+        return made, rank, count
+
+    return Node(take, fit, label, item.counts, item.deep or key.deep)
+
+
+def _step(name: Any) -> Union[int, str]:
+    return name if isinstance(name, int) else Key(name)
 
 
 def optional_node(inner: Node) -> Node:
     """None, or what *inner* takes."""
-    take = inner.take
-    counted = inner.count
-    count = None if counted is None else lambda value: 0 if value is None else counted(value)
+    take, rank = inner.take, inner.rank
+    label = f"nullable[{inner.label}]"
+    if rank is not None:
+        return leaf_node(
+            lambda value: None if value is None else take(value),
+            lambda value: EXACT if value is None else rank(value),
+            label,
+        )
     return Node(
         lambda value: None if value is None else take(value),
-        lambda value: EXACT if value is None else inner.rank(value),
-        f"nullable[{inner.label}]",
-        count,
+        lambda value, place: (None, EXACT, 0) if value is None else inner.fit(value, place),
+        label,
+        inner.counts,
+        inner.deep,
     )
 
 
@@ -228,121 +413,39 @@ def union_node(members: list[Node]) -> Node:
     The rule is pydantic's "smart mode" (https://docs.pydantic.dev/latest/concepts/unions/#smart-mode).
     """
 
-    def best(value: Any) -> tuple[Any, Node, int]:
-        found: Optional[tuple[Any, Node, int]] = None
-        fields: Optional[int] = None
-        problems: list[Problem] = []
+    def fit(value: Any, place: Place) -> Fit:
+        best: Optional[Fit] = None
+        fields: Optional[int] = None  # of the best; None where it has no objects to count them of
+        found: Optional[Found] = None
         for member in members:
+            rank_member = member.rank
             try:
-                taken = member.take(value)
+                if rank_member is None:
+                    fitted = member.fit(value, place)
+                else:
+                    fitted = member.take(value), rank_member(value), 0
             except Invalid as error:
-                problems.extend(error.below(member.label))
+                found = (found or Found()).add(error.found, member.label)
                 continue
-            rank = member.rank(value)
-            if rank == EXACT and member.count is None and (found is None or found[2] < EXACT):
-                return taken, member, rank
-            count = None if member.count is None else member.count(value)
-            if found is not None and count is not None and fields is not None and count != fields:
+            _, rank, count = fitted
+            counts = member.counts
+            if rank == EXACT and not counts and (best is None or best[1] < EXACT):
+                return fitted
+            if best is not None and counts and fields is not None and count != fields:
                 better = count > fields
             else:
-                better = found is None or rank > found[2]
+                better = best is None or rank > best[1]
             if better:
-                found, fields = (taken, member, rank), count
-        if found is None:
-            raise Invalid(problems)
-        return found
+                best, fields = fitted, count if counts else None
+        if best is None:
+            raise Invalid(found or Found())
+        return best
 
-    def count(value: Any) -> int:
-        counted = best(value)[1].count
-        return 0 if counted is None else counted(value)
-
-    label = f"union[{','.join(member.label for member in members)}]"
+    deep = any(member.deep for member in members)
     return Node(
-        lambda value: best(value)[0],
-        lambda value: best(value)[2],
-        label,
-        count if any(member.count for member in members) else None,
+        (lambda value: fit(value, Place())[0]) if deep else (lambda value: fit(value, _NOWHERE)[0]),
+        fit,
+        f"union[{','.join(member.label for member in members)}]",
+        any(member.counts for member in members),
+        deep,
     )
-
-
-def literal_node(values: tuple[Any, ...]) -> Node:
-    """One of some constants; an Enum member by its value. True is not 1, 1.0 is."""
-    shown = [value.value if isinstance(value, enum.Enum) else value for value in values]
-    expected = {"expected": expected_list(map(repr, shown))}
-    table = {_constant_key(plain): value for plain, value in reversed(list(zip(shown, values)))}
-    table.update({_constant_key(value): value for value in values if isinstance(value, enum.Enum)})
-    # bytes come as text in JSON
-    table.update({("str", value.decode()): value for value in values if isinstance(value, bytes)})
-
-    def take(value: Any) -> Any:
-        try:
-            return table[_constant_key(value)]
-        except (KeyError, TypeError):
-            fail("literal_error", value, **expected)
-
-    return Node(take, lambda value: EXACT, f"literal[{','.join(map(repr, shown))}]")
-
-
-def _constant_key(value: Any) -> tuple[str, Any]:
-    """Equal for equal constants of the same JSON type."""
-    if isinstance(value, enum.Enum):
-        return type(value).__name__, value
-    if isinstance(value, bool):
-        return "bool", value
-    return ("number" if isinstance(value, (int, float)) else type(value).__name__), value
-
-
-def enum_node(cls: Any) -> Node:
-    """A member of an Enum, by its value; its own ``_missing_`` is asked last."""
-    members = list(cls)
-    expected = {"expected": expected_list(repr(member.value) for member in members)} if members else {"expected": "?"}
-    table: dict[Any, Any] = {}
-    for member in members:
-        key = _enum_key(member.value)
-        if key is not None:
-            table.setdefault(key, member)
-    numbers = issubclass(cls, int)
-    missing = any("_missing_" in base.__dict__ for base in cls.__mro__ if base.__module__ != "enum")
-
-    def take(value: Any) -> Any:
-        if isinstance(value, cls):
-            return value
-        key = _enum_key(value)
-        if key in table:
-            return table[key]
-        if numbers and isinstance(value, str):
-            number = _enum_key(_number(value))
-            if number in table:
-                return table[number]
-        if missing:
-            try:
-                return cls(value)
-            except (KeyError, TypeError, ValueError):  # what a _missing_ that does not know the value ends in
-                pass
-        fail("enum", value, **expected)
-
-    def rank(value: Any) -> int:
-        return EXACT if isinstance(value, cls) else STRICT if type(value) in types else LAX
-
-    types = {type(member.value) for member in members}
-    base = "str-" if issubclass(cls, str) else "int-" if numbers else ""
-    return Node(take, rank, f"{base}enum[{cls.__name__}]")
-
-
-def _number(text: str) -> Any:
-    try:
-        return int(text.strip()) if len(text) < 100 else None
-    except ValueError:
-        return None
-
-
-def _enum_key(value: Any) -> Any:
-    if isinstance(value, list):
-        value = tuple(value)
-    try:
-        hash(value)
-    except TypeError:
-        return None
-    return _constant_key(value)
-
-

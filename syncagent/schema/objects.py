@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, get_args
 
-from .errors import Invalid, Problem, fail, value_error
-from .nodes import Node, take_each, too_long_context
+from .errors import Found, Invalid, Key, Problem, Step, fail, value_error
+from .nodes import Fit, Node, Place, fit_each, take_each, too_long_context
 from .scalars import EXACT, STRICT, Parser
 
 __all__ = ["Extra", "Slot", "namedtuple_node", "object_node", "pydantic_node"]
@@ -50,9 +50,8 @@ def object_node(
         error_kind: the error for what is no object.
         extra: what happens to keys that no field has.
     """
-    plan: list[tuple[str, str, Parser, bool]] = [
-        (slot.key, slot.name, slot.node.take, slot.required) for slot in slots
-    ]
+    plan: list[tuple[str, str, Parser, bool]] = [(slot.key, slot.name, slot.node.take, slot.required) for slot in slots]
+    forbids = extra == "forbid"
     known = frozenset(slot.key for slot in slots)
     wrong = {} if error_kind == "dict_type" else {"class_name": name}
 
@@ -63,21 +62,17 @@ def object_node(
             if not isinstance(value, Mapping):
                 fail(error_kind, value, **wrong)
         fields: dict[str, Any] = {}
-        problems: Optional[list[Problem]] = None
+        found: Optional[Found] = None
         for key, target, take_field, required in plan:
             if key in value:
                 try:
                     fields[target] = take_field(value[key])
                 except Invalid as error:
-                    problems = (problems or []) + error.below(key)
+                    found = (found or Found()).add(error.found, _step(key))
             elif required:
-                problems = (problems or []) + _at(key, Problem("missing", value, None))
-        if extra == "forbid" and not known.issuperset(value):
-            for key in value:
-                if key not in known:
-                    problems = (problems or []) + _at(key, Problem("extra_forbidden", value[key], None))
-        if problems is not None:
-            raise Invalid(problems)
+                found = (found or Found()).add(Problem("missing", value), _step(key))
+        if forbids or found is not None:
+            check(value, found)
         if make is None:
             return fields
         try:
@@ -85,31 +80,59 @@ def object_node(
         except _REFUSALS as error:
             raise value_error(value, error) from None
 
-    def rank(value: Any) -> int:
-        if cls is not None and isinstance(value, cls):
-            return EXACT
-        return min([EXACT, *(slot.node.rank(value[slot.key]) for slot in slots if slot.key in value)])
+    def check(value: Any, found: Optional[Found]) -> None:
+        if forbids and not known.issuperset(value):
+            for key in value:
+                if key not in known:
+                    step = key if isinstance(key, int) else Key(key)
+                    found = (found or Found()).add(Problem("extra_forbidden", value[key]), step)
+        if found is not None:
+            raise Invalid(found)
 
-    def count(value: Any) -> int:
+    def fit(value: Any, place: Place) -> Fit:
         if cls is not None and isinstance(value, cls):
-            return len(slots)
-        found = 0
+            return value, EXACT, len(slots)
+        if not isinstance(value, Mapping):
+            fail(error_kind, value, **wrong)
+        fields: dict[str, Any] = {}
+        rank, count = EXACT, 0
+        found: Optional[Found] = None
         for slot in slots:
-            if slot.key in value:
-                found += 1 if slot.node.count is None else 1 + slot.node.count(value[slot.key])
-        return found
+            key, node = slot.key, slot.node
+            if key in value:
+                try:
+                    made, closeness, inside = node.fit(value[key], place.at(key) if node.deep else place)
+                except Invalid as error:
+                    found = (found or Found()).add(error.found, _step(key))
+                    continue
+                fields[slot.name] = made
+                count += 1 + inside
+                if closeness < rank:
+                    rank = closeness
+            elif slot.required:
+                found = (found or Found()).add(Problem("missing", value), _step(key))
+        if forbids or found is not None:
+            check(value, found)
+        if make is None:
+            return fields, rank, count
+        try:
+            return make(**fields), rank, count
+        except _REFUSALS as error:
+            raise value_error(value, error) from None
 
-    return Node(take, rank, name, count)
+    # One that holds no other costs little to make again for another union, less than to look it up.
+    deep = any(slot.node.deep or slot.node.counts for slot in slots)
+    return Node(take, fit, name, counts=True, deep=deep)
 
 
-def _at(key: Any, problem: Problem) -> list[Problem]:
-    problem.path.append(key if isinstance(key, (str, int)) else str(key))
-    return [problem]
+def _step(key: Any) -> Step:
+    return key if isinstance(key, (str, int)) else str(key)
 
 
 def namedtuple_node(name: str, slots: list[Slot], cls: Any) -> Node:
     """A NamedTuple: an array of its fields in order, or an object of them."""
-    takes = [slot.node.take for slot in slots]
+    nodes = [slot.node for slot in slots]
+    takes = [node.take for node in nodes]
     needed = sum(slot.required for slot in slots)
     by_name = object_node(name, slots, cls, extra="forbid")
 
@@ -120,24 +143,36 @@ def namedtuple_node(name: str, slots: list[Slot], cls: Any) -> Node:
             return by_name.take(value)
         if not isinstance(value, (list, tuple)):
             fail("named_tuple_type", value, class_name=name)
-        made, problems = take_each(value, takes, needed)
+        made, found = take_each(value, takes, needed)
+        check_size(value)
+        if found is not None:
+            raise Invalid(found)
+        return build(value, made)
+
+    def check_size(value: Any) -> None:
         if len(value) > len(takes):
-            problems = [Problem("too_long", value, too_long_context("NamedTuple", len(takes), len(value)))]
-        if problems:
-            raise Invalid(problems)
+            raise Invalid(Problem("too_long", value, too_long_context("NamedTuple", len(takes), len(value))))
+
+    def build(value: Any, made: list[Any]) -> Any:
         try:
             return cls(*made)
         except _REFUSALS as error:
             raise value_error(value, error) from None
 
-    def rank(value: Any) -> int:
+    def fit(value: Any, place: Place) -> Fit:
         if isinstance(value, cls):
-            return EXACT
+            return value, EXACT, 0
         if isinstance(value, Mapping):
-            return by_name.rank(value)
-        return min([STRICT, *(slot.node.rank(element) for slot, element in zip(slots, value))])
+            made, rank, _ = by_name.fit(value, place)
+            return made, rank, 0
+        if not isinstance(value, (list, tuple)):
+            fail("named_tuple_type", value, class_name=name)
+        check_size(value)
+        items, rank, _ = fit_each(value, nodes, needed, place)
+        return build(value, items), min(STRICT, rank), 0
 
-    return Node(take, rank, name)
+    # Its fields are not compared with those of objects, but there may be objects in it.
+    return Node(take, fit, name, counts=False, deep=True)
 
 
 def pydantic_node(cls: Any, validate: Callable[[Any], Any]) -> Node:
@@ -154,25 +189,44 @@ def pydantic_node(cls: Any, validate: Callable[[Any], Any]) -> Node:
             return validate(value)
         except ValueError as error:
             if validate_json is None or isinstance(value, cls):
-                raise value_error(value, error) from None
+                raise value_error(value, error, _all_names(cls)) from None
             try:
                 text = json.dumps(value)
             except (TypeError, ValueError):
-                raise value_error(value, error) from None
+                raise value_error(value, error, _all_names(cls)) from None
         try:
             return validate_json(text)
         except ValueError as error:
-            raise value_error(value, error) from None
+            raise value_error(value, error, _all_names(cls)) from None
 
     names = _keys(cls)
 
-    def count(value: Any) -> int:
-        return sum(key in names for key in value) if isinstance(value, Mapping) else len(names)
+    def fit(value: Any, place: Place) -> Fit:
+        made = take(value)
+        return made, EXACT, sum(key in names for key in value) if isinstance(value, Mapping) else len(names)
 
-    return Node(take, lambda value: EXACT, cls.__name__, count)
+    return Node(take, fit, cls.__name__, counts=True)
 
 
 def _keys(cls: Any) -> frozenset[str]:
     fields: Mapping[str, Any] = getattr(cls, "model_fields", None) or getattr(cls, "__fields__", {})
     names: Iterable[Any] = [*fields, *(getattr(field, "alias", None) for field in fields.values())]
     return frozenset(name for name in names if name)
+
+
+def _all_names(cls: Any) -> set[str]:
+    """The names of all fields of a model and of the models in it."""
+    names: set[str] = set()
+    seen: set[int] = set()
+    left: list[Any] = [cls]
+    while left:
+        tp = left.pop()
+        if id(tp) in seen:
+            continue
+        seen.add(id(tp))
+        left.extend(get_args(tp))
+        fields: Any = getattr(tp, "model_fields", None) or getattr(tp, "__fields__", None)
+        if isinstance(tp, type) and isinstance(fields, Mapping):
+            names |= _keys(tp)
+            left.extend(getattr(field, "annotation", None) for field in fields.values())
+    return names

@@ -175,7 +175,7 @@ def path_parser(cls: type) -> Parser:
         if isinstance(value, cls):
             return value
         if not isinstance(value, (str, os.PathLike)):
-            raise Invalid([Problem("path_type", value, None, f"Input is not a valid path for {shown}")])
+            raise Invalid(Problem("path_type", value, None, f"Input is not a valid path for {shown}"))
         return cls(value)
 
     return parse_path

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
 from ..exceptions import UserError
 from .docstring import DocstringFormat, parse_docstring
-from .errors import ErrorDetails, Problem, ValidationError, render
+from .errors import Found, Invalid, Key, Problem, ValidationError, render
 from .json_schema import is_object_type, json_schema
 from .parameters import (
     EMPTY,
@@ -344,9 +344,9 @@ def _compile(name: str, arguments: list[Parameter], unwrapped: bool, converter: 
     for each in arguments:
         made_by = structurer(_value_type(each), converter=converter)
         if each.kind == VAR_KEYWORD:
-            catch_all = made_by.from_json_value
+            catch_all = made_by.take
         else:
-            plan.append((each.name, made_by.from_json_value, each.default is EMPTY))
+            plan.append((each.name, made_by.take, each.default is EMPTY))
     check = _checker(name, plan, catch_all)
     parse = structurer(Any).from_json
     build = _reader(name, lambda text: check(parse(text)), check)
@@ -375,42 +375,33 @@ def _checker(name: str, plan: list[tuple[str, _Build, bool]], catch_all: Optiona
 
     def check(values: Any) -> dict[str, Any]:
         if not isinstance(values, dict):
-            raise _mistake("dict_type", values)
+            raise ValidationError(render(Problem("dict_type", values), json=True), name)
         built: dict[str, Any] = {}
-        errors: list[ErrorDetails] = []
+        found: Optional[Found] = None
         for key, build, required in plan:
             if key in values:
                 try:
                     built[key] = build(values[key])
-                except ValidationError as error:
-                    errors += _below(key, error)
+                except Invalid as error:
+                    found = (found or Found()).add(error.found, key)
             elif required:
-                errors += _below(key, _mistake("missing", values))
+                found = (found or Found()).add(Problem("missing", values), key)
         if len(built) < len(values):
             for key, value in values.items():
                 if key in known:
                     continue
                 if catch_all is None:
-                    errors += _below(key, _mistake("extra_forbidden", value))
+                    found = (found or Found()).add(Problem("extra_forbidden", value), Key(key))
                     continue
                 try:
                     built[key] = catch_all(value)
-                except ValidationError as error:
-                    errors += _below(key, error)
-        if errors:
-            raise ValidationError(errors, name)
+                except Invalid as error:
+                    found = (found or Found()).add(error.found, Key(key))
+        if found is not None:
+            raise ValidationError(render(found, json=True), name)
         return built
 
     return check
-
-
-def _mistake(kind: str, value: Any) -> ValidationError:
-    return ValidationError(render([Problem(kind, value, None)], True))
-
-
-def _below(key: str, error: ValidationError) -> list[ErrorDetails]:
-    """The mistakes of one argument, seen from the object that holds it."""
-    return [{**details, "loc": (key, *details["loc"])} for details in error.errors]
 
 
 def _laid_out(arguments: list[Parameter], build: _Build) -> _Binder:

@@ -9,11 +9,12 @@ What a user registers afterwards wins. A type is compiled once (:func:`structure
 from __future__ import annotations
 
 import pathlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..exceptions import UserError
 from .compiler import Compiler, Entry
-from .errors import ErrorDetails, Invalid, Problem, ValidationError, render
+from .errors import ErrorDetails, Found, Invalid, Problem, ValidationError, render, walk
 from .forms import UnsupportedType, cache_key, type_name, unsupported_to_user_error
 from .json_text import parse_json
 from .nodes import Node
@@ -64,9 +65,9 @@ class Structurer:
         try:
             return self._take(value)
         except Invalid as error:
-            raise self._error(error, json=False) from error.cause
+            raise self._error(error.found, json=False) from error.found.cause
         except RecursionError as error:
-            raise self._too_deep(value) from error
+            raise self._error(_too_deep(error), json=True) from error
 
     def from_json(self, text: Union[str, bytes, bytearray]) -> Any:
         """
@@ -82,7 +83,7 @@ class Structurer:
             value = parse_json(text)
         except ValueError as error:
             problem = Problem("json_invalid", text, {"error": str(error)})
-            raise self._error(Invalid([problem]), json=True) from None
+            raise self._error(problem, json=True) from None
         return self.from_json_value(value)
 
     def from_json_value(self, value: Any) -> Any:
@@ -95,9 +96,21 @@ class Structurer:
         try:
             return self._take(value)
         except Invalid as error:
-            raise self._error(error, json=True) from error.cause
+            raise self._error(error.found, json=True) from error.found.cause
         except RecursionError as error:
-            raise self._too_deep(value) from error
+            raise self._error(_too_deep(error), json=True) from error
+
+    def take(self, value: Any) -> Any:
+        """
+        The same for a value that is a part of another.
+
+        Raises:
+            Invalid: with every mistake, to be told with those of the other parts.
+        """
+        try:
+            return self._take(value)
+        except RecursionError as error:
+            raise Invalid(_too_deep(error)) from error
 
     def partial(self, value: Any) -> Any:
         """
@@ -112,19 +125,16 @@ class Structurer:
         trail = _trail(value)
         while True:
             try:
-                return self.from_json_value(value)
-            except ValidationError as error:
-                cut = _cut_point(trail, error.errors)
+                return self.take(value)
+            except Invalid as error:
+                cut = _cut_point(trail, error.found)
                 if cut is None:
-                    raise
+                    raise self._error(error.found, json=True) from error.found.cause
             value = _without(value, trail[:cut])
             trail = trail[: cut - 1]
 
-    def _error(self, error: Invalid, *, json: bool) -> ValidationError:
-        return ValidationError(render(error.problems, json), self.title)
-
-    def _too_deep(self, value: Any) -> ValidationError:
-        return ValidationError(render([Problem("recursion_loop", None, None)], json=True), self.title)
+    def _error(self, found: Union[Found, Problem], *, json: bool) -> ValidationError:
+        return ValidationError(render(found, json), self.title)
 
 
 def structurer(tp: Any, *, converter: Optional[Converter] = None, extra: Extra = "ignore") -> Structurer:
@@ -234,7 +244,13 @@ def _compile(tp: Any, converter: Optional[Converter], extra: Extra) -> Structure
         raise unsupported_to_user_error(tp, error) from error
 
 
+def _too_deep(error: RecursionError) -> Problem:
+    return Problem("recursion_loop", None, cause=error)
+
+
 # ------------------------------------------------------------------------------------------------ partial values
+
+_LOOKED_AT = 100  # mistakes; what lies behind them is found when those are gone
 
 
 def _trail(value: Any) -> list[Any]:
@@ -247,11 +263,10 @@ def _trail(value: Any) -> list[Any]:
     return trail
 
 
-def _cut_point(trail: list[Any], errors: list[ErrorDetails]) -> Optional[int]:
-    """How many steps of *trail* lead to the innermost item that all *errors* are inside of; None for the root."""
+def _cut_point(trail: list[Any], found: Union[Found, Problem]) -> Optional[int]:
+    """How many steps of *trail* lead to the innermost item that all mistakes are inside of; None for the root."""
     length = len(trail)
-    for error in errors:
-        loc = error["loc"]
+    for loc, _ in islice(walk(found), _LOOKED_AT):
         same = 0
         while same < min(length, len(loc)) and loc[same] == trail[same]:
             same += 1

@@ -167,15 +167,20 @@ def on_purpose(tp: Any, value: Any, mine: Any, other: Any) -> bool:
     * True is not the constant 1 of an Enum, as JSON Schema has it;
     * integers beyond 64 bits are integers: pydantic calls them ``int_parsing_size`` for an Enum or Literal, and a
       wrong type for a bool or a time, where for us they are a wrong value;
-    * a float that no date can hold is ``datetime_from_date_parsing``, as every other value that cannot be read.
+    * a number that no date can hold is ``datetime_from_date_parsing``, as every other value that cannot be read.
     """
     text = json.dumps(value)
     return (
         "\\ud" in text
         or mine == ("errors", [("finite_number", ())])
         or (mine[0] == other[0] == "errors" and len(mine[1]) == len(other[1]) and _has_large_number(value))
+        or (isinstance(value, int) and _only_about_dates(mine) and _only_about_dates(other))
         or ("true" in text and any(name in str(tp) for name in ("Colour", "Level")))
     )
+
+
+def _only_about_dates(verdict: Any) -> bool:
+    return verdict[0] == "errors" and all(kind.startswith("date") for kind, _ in verdict[1])
 
 
 def _has_large_number(value: Any) -> bool:

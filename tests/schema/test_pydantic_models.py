@@ -234,6 +234,23 @@ def test_a_pydantic_dataclass_tells_its_own_mistakes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("tp", "value", "path"),
+    [
+        (Outer, {"inner": {"a": "x"}, "byAlias": "x"}, "  inner.a: "),
+        (Node, {"kids": [{"inner": {"a": "mine"}}]}, "  kids[0].inner.a: "),
+        (Strict, {"day": "2020-01-01", "mine": 1}, "  [key]: "),
+        (Dog, {"tricks": [1]}, "  tricks[0]: "),
+    ],
+)
+def test_the_text_has_names_of_fields_only(tp: Any, value: Any, path: str) -> None:
+    """The text of an error names the fields of models and of those in them, and no key that is none."""
+    with pytest.raises(ValidationError) as caught:
+        structurer(tp).from_json_value(value)
+    assert path in str(caught.value)
+    assert "mine" not in str(caught.value)
+
+
 def test_pydantic_is_not_imported() -> None:
     """Schemas and structurers load neither pydantic nor, before the first structurer, cattrs."""
     code = (

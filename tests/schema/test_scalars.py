@@ -34,7 +34,7 @@ def refusal(tp: Any, value: Any, json: bool = True) -> tuple[str, str]:
         (compiled.from_json_value if json else compiled.from_python)(value)
     (error,) = caught.value.errors
     assert error["loc"] == ()
-    assert error["input"] is value
+    assert error["input"] is value or error["input"] == f"{value[:1_000]}..."
     return error["type"], error["msg"]
 
 

@@ -9,11 +9,12 @@ import enum
 import sys
 from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NewType, Optional, Union
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Union
 
 import attrs
 import pytest
 from attrs import validators as v
+from typing_extensions import NotRequired, TypedDict
 
 from syncagent.schema.structure import ValidationError, structurer
 
@@ -42,6 +43,25 @@ class Dog:
 @attrs.define
 class Leaf:
     next: Optional[Leaf] = None
+
+
+@attrs.frozen
+class Coin:
+    cents: int = attrs.field(validator=v.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.cents == 13:
+            raise ValueError("no such coin")
+
+
+class Held(TypedDict):
+    name: str
+    held: NotRequired[Coin]
+
+
+class Trade(NamedTuple):
+    coin: Coin
+    cat: Optional[Cat] = None
 
 
 def errors_of(tp: Any, value: Any) -> list[tuple[str, tuple[Any, ...]]]:
@@ -165,6 +185,14 @@ def test_mistakes_in_containers(tp: Any, value: Any, errors: Any) -> None:
         (Union[list[Union[Cat, Dog, int]], list[Cat]], [{"name": "a"}, 3], [Cat("a"), 3]),
         (Union[Annotated[int, v.ge(3)], float], 2, 2.0),
         (Union[Leaf, int], {"next": {"next": None}}, Leaf(Leaf())),
+        (Union[set[Coin], list[Cat]], [{"cents": 1}, {"cents": "1"}], {Coin(1)}),
+        (Union[list[Cat], frozenset[Coin]], [{"cents": 1}], frozenset({Coin(1)})),
+        (Union[tuple[Cat, int], tuple[Dog, str]], [{"name": "a"}, "1"], (Dog("a"), "1")),
+        (Union[Annotated[list[Cat], v.max_len(1)], list[Dog]], [{"name": "a"}] * 2, [Dog("a"), Dog("a")]),
+        (Union[Cat, Held], {"name": "a", "held": {"cents": 1}}, {"name": "a", "held": Coin(1)}),
+        (Union[Trade, dict[str, Cat]], {"coin": {"cents": 2}}, Trade(Coin(2))),
+        (Union[Trade, list[Coin]], [{"cents": 2}, {"name": "a"}], Trade(Coin(2), Cat("a"))),
+        (Union[dict[Union[int, str], Cat], Coin], {"1": {"name": "a"}}, {"1": Cat("a")}),
     ],
 )
 def test_the_best_member_wins(tp: Any, value: Any, expected: Any) -> None:
@@ -202,11 +230,65 @@ def test_the_best_member_wins(tp: Any, value: Any, expected: Any) -> None:
             ],
         ),
         (Union[Size, Level], 5, [("enum", ("str-enum[Size]",)), ("enum", ("int-enum[Level]",))]),
+        (
+            Union[set[Union[Coin, dict[str, int]]], int],
+            [{"a": 1}, {"cents": 0}, {"cents": 13}],
+            [
+                ("set_item_not_hashable", ("set[union[Coin,dict[str,int]]]", 0)),
+                ("set_item_not_hashable", ("set[union[Coin,dict[str,int]]]", 1)),
+                ("set_item_not_hashable", ("set[union[Coin,dict[str,int]]]", 2)),
+                ("int_type", ("int",)),
+            ],
+        ),
+        (
+            Union[Coin, Trade],
+            {"cents": 13},
+            [
+                ("value_error", ("Coin",)),
+                ("missing", ("Trade", "coin")),
+                ("extra_forbidden", ("Trade", "cents")),
+            ],
+        ),
+        (
+            Union[Trade, tuple[Coin]],
+            [1, None, 3],
+            [("too_long", ("Trade",)), ("too_long", ("tuple[Coin]",))],
+        ),
+        (
+            Union[Trade, tuple[Coin]],
+            [{"cents": 0}],
+            [("greater_than_equal", ("Trade", 0, "cents")), ("greater_than_equal", ("tuple[Coin]", 0, "cents"))],
+        ),
+        (
+            Union[dict[int, Cat], dict[str, Cat]],
+            {"x": {"name": 1}},
+            [
+                ("int_parsing", ("dict[int,Cat]", "x", "[key]")),
+                ("string_type", ("dict[int,Cat]", "x", "name")),
+                ("string_type", ("dict[str,Cat]", "x", "name")),
+            ],
+        ),
+        (Union[Trade, dict[str, Cat]], 1, [("named_tuple_type", ("Trade",)), ("dict_type", ("dict[str,Cat]",))]),
     ],
 )
 def test_what_fits_no_member(tp: Any, value: Any, errors: Any) -> None:
     """Each member's mistakes stand under its name; an Optional has none."""
     assert errors_of(tp, value) == errors
+
+
+def test_a_defect_in_a_users_class_is_no_mistake_of_the_value() -> None:
+    """What a class raises that is no refusal passes through a union."""
+
+    @attrs.define
+    class Broken:
+        cents: int
+
+        def __attrs_post_init__(self) -> None:
+            raise LookupError("a defect")
+
+    for tp in (Union[list[Broken], int], Union[set[Broken], int]):
+        with pytest.raises(LookupError, match="a defect"):
+            structurer(tp).from_json('[{"cents": 1}]')
 
 
 def test_the_order_of_a_union_counts() -> None:
