@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..messages import ModelResponse, ModelResponsePart, OpaquePart, TextPart, ThinkingPart, ToolCallPart
 from ..usage import Usage
-from ._chat_answer import identifier_of, raise_error, text_of, wrong
+from ._chat_answer import identifier_of, raise_error
+from ._words import cut_code, cut_message, text_of, wrong, wrong_count
 from .wire import ErrorInfo
 
 if TYPE_CHECKING:
@@ -101,11 +103,11 @@ def decode_error(status: int, body: object) -> ErrorInfo:
     """What an error body says; a body of any shape is fine."""
     error = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(error, Mapping):
-        return ErrorInfo(body[:2000] or None if isinstance(body, str) else None)
+        return ErrorInfo(cut_message(body) if isinstance(body, str) else None)
     message, kind_name, details = error.get("message"), error.get("type"), error.get("details")
     code = details.get("error_code") if isinstance(details, Mapping) else None
-    code, kind_name = (value if value and isinstance(value, str) else None for value in (code, kind_name))
-    text = "" if message is None else str(message)[:2000]
+    code, kind_name = (cut_code(value) if isinstance(value, str) else None for value in (code, kind_name))
+    text = cut_message(message) or ""
     kind: Optional[ErrorKind] = _KINDS.get(code or "") or _KINDS.get(kind_name or "")
     if kind is None and status in (400, 413):
         kind = next((meant for words, meant in _WORDS.items() if words in text), None)
@@ -286,7 +288,7 @@ def usage_of(usage: Any) -> Usage:
         for name, count in _counts(usage.get(key)):
             details["reasoning_tokens" if name == "thinking_tokens" else name] = count
     rounds = usage.get("iterations")
-    for item in rounds if isinstance(rounds, list) else ():
+    for item in rounds[:_MOST] if isinstance(rounds, list) else ():
         kind = item.get("type") if isinstance(item, dict) else None
         if isinstance(kind, str) and kind != "message":
             for name, count in _counts(item):
@@ -296,13 +298,14 @@ def usage_of(usage: Any) -> Usage:
 
 
 _WRITTEN = "cache_write_tokens"
+_MOST = 64  # names of counts, and rounds: a stream's are read again with every event that tells one of them anew
 
 
 def _counts(value: object) -> Iterable[tuple[str, int]]:
     """The numbers in an object, without zeros."""
     if not isinstance(value, dict):
         return ()
-    return [(name, count) for name, count in value.items() if count.__class__ is int and count > 0]
+    return [(name, count) for name, count in islice(value.items(), _MOST) if count.__class__ is int and count > 0]
 
 
 def _count(usage: Mapping[str, Any], key: str, path: str = "usage.") -> Optional[int]:
@@ -310,5 +313,5 @@ def _count(usage: Mapping[str, Any], key: str, path: str = "usage.") -> Optional
     if value is None:
         return None
     if value.__class__ is not int or value < 0:
-        raise ValueError(f"{path}{key}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(f"{path}{key}", value)
     return int(value)

@@ -30,8 +30,9 @@ from ..messages import (
     VideoUrl,
 )
 from ._anthropic_answer import CALLER, CITATIONS
-from ._requests import return_text
+from ._requests import called, return_text
 from ._tables import by_base
+from ._words import quoted_type
 from .wire import ModelCall
 
 __all__ = ["MOST_POINTS", "Conversation", "cached"]
@@ -86,7 +87,7 @@ class Conversation:
             self.container = _container(call.messages[-1], call)
         if not self.turns:
             raise UserError(
-                f"{call.provider_name} {call.model_name} wants something to answer to, and the messages hold nothing "
+                f"{called(call)} wants something to answer to, and the messages hold nothing "
                 "but system prompts and empty texts: pass a user_prompt."
             )
 
@@ -369,7 +370,7 @@ def _document(item: DocumentUrl) -> str:
         kind = "application/pdf"
     if kind != "application/pdf":
         raise UserError(
-            f"Anthropic fetches PDF documents only, and the address of a DocumentUrl says {kind!r}. "
+            f"Anthropic fetches PDF documents only, and the address of a DocumentUrl says {quoted_type(kind)}. "
             "Write DocumentUrl(url, force_download=True), or pass BinaryContent(data, media_type)."
         )
     return '{"type":"document","source":{"type":"url","url":' + quote(item.url) + "}}"
@@ -385,12 +386,14 @@ def _binary(item: BinaryContent) -> str:
         try:
             text = item.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UserError(f"A document of the type {kind!r} is sent as UTF-8; this one is not: {error}.") from None
+            raise UserError(
+                f"A document of the type {quoted_type(kind)} is sent as UTF-8; this one is not: {error}."
+            ) from None
         return '{"type":"document","source":{"type":"text","media_type":"text/plain","data":' + quote(text) + "}}"
     if kind.startswith("image/"):
         return _no_image(kind)
     raise UserError(
-        f"Anthropic takes images, PDF documents and text; got BinaryContent of the type {kind!r}. "
+        f"Anthropic takes images, PDF documents and text; got BinaryContent of the type {quoted_type(kind)}. "
         "Turn a document into PDF or text, and sound into its words."
     )
 
@@ -400,7 +403,9 @@ def _source(block: str, kind: str, data: str) -> str:
 
 
 def _no_image(kind: str) -> str:
-    raise UserError(f"Anthropic takes images as jpeg, png, gif or webp; got the type {kind!r}. Convert the image.")
+    raise UserError(
+        f"Anthropic takes images as jpeg, png, gif or webp; got the type {quoted_type(kind)}. Convert the image."
+    )
 
 
 def _sound(item: AudioUrl) -> str:

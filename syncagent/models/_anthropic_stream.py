@@ -18,8 +18,9 @@ from ..messages import (
     ToolCallPartDelta,
 )
 from ._anthropic_answer import TextRun, call_of, caller_of, facts_of, finish_of, usage_of
-from ._chat_answer import raise_error, text_of, wrong
+from ._chat_answer import raise_error
 from ._frames import parse_frame
+from ._words import text_of, wrong
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class _Stream:
         if not isinstance(delta, dict):
             wrong("content_block_delta.delta", "an object", delta)
         if index.__class__ is not int or index not in self._blocks:
-            raise ValueError(f"content_block_delta.index: no open block has the number {str(index)[:40]}")
+            number = str(index)[:20] if index.__class__ is int else f"that came, which is {type(index).__name__}"
+            raise ValueError(f"content_block_delta.index: no open block has the number {number}")
         return self._blocks[index].delta(delta)
 
     def end_block(self, event: dict[str, Any]) -> _Items:
@@ -189,8 +191,9 @@ class _Block(ABC):
         return []
 
     def misplaced(self, delta: dict[str, Any]) -> NoReturn:
-        kind, own = str(delta.get("type"))[:40], self.block["type"]
-        raise ValueError(f"{_DELTA}.type: a block of the type {own!r} cannot go on with {kind!r}")
+        kind, own = delta.get("type"), self.block["type"]
+        known = repr(kind) if isinstance(kind, str) and kind in _DELTAS else "something else"
+        raise ValueError(f"{_DELTA}.type: a block of the type {own!r} cannot go on with {known}")
 
 
 class _Text(_Block):
@@ -279,6 +282,7 @@ class _Opaque(_Block):
 
     def begin(self) -> _Items:
         self.json: list[str] = []
+        self.texts: dict[str, list[str]] = {}
         return []
 
     def delta(self, delta: dict[str, Any]) -> _Items:
@@ -288,10 +292,15 @@ class _Opaque(_Block):
         for key, value in delta.items():
             if key != "type":
                 before = self.block.get(key)
-                self.block[key] = before + value if isinstance(before, str) and isinstance(value, str) else value
+                if isinstance(before, str) and isinstance(value, str):
+                    self.texts.setdefault(key, [before]).append(value)  # joined once: there may be many
+                else:
+                    self.block[key] = value
+                    self.texts.pop(key, None)
         return []
 
     def end(self) -> _Items:
+        self.block.update((key, "".join(texts)) for key, texts in self.texts.items())
         text = "".join(self.json)
         if text.strip():
             try:
@@ -301,4 +310,5 @@ class _Opaque(_Block):
         return [PartStartEvent(self.stream.next(), OpaquePart(self.stream.provider_name, self.block))]
 
 
+_DELTAS = frozenset({"citations_delta", "input_json_delta", "signature_delta", "text_delta", "thinking_delta"})
 _BLOCKS: dict[str, type[_Block]] = {"text": _Text, "thinking": _Thinking, "tool_use": _ToolUse}

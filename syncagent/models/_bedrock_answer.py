@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from ..messages import ModelResponse, ModelResponsePart, OpaquePart, TextPart, ThinkingPart, ToolCallPart
 from ..usage import Usage
+from ._words import cut_code, cut_message, provider_failed, text_of, wrong, wrong_count
 from .wire import ErrorInfo
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ __all__ = [
     "details_of",
     "object_of",
     "raise_error",
-    "text_of",
     "usage_of",
-    "wrong",
 ]
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html, "stopReason"
@@ -130,17 +129,6 @@ _NO_MODEL = ("model identifier is invalid",)
 # --- whole answers ---------------------------------------------------------------------------------
 
 
-def wrong(path: str, expected: str, value: object) -> NoReturn:
-    came = "nothing" if value is None else type(value).__name__
-    raise ValueError(f"{path}: expected {expected}, got {came}")
-
-
-def text_of(value: object, path: str) -> str:
-    if not isinstance(value, str):
-        wrong(path, "text", value)
-    return value
-
-
 def object_of(value: object, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         wrong(path, "an object", value)
@@ -149,7 +137,7 @@ def object_of(value: object, path: str) -> dict[str, Any]:
 
 def count_of(value: object, path: str) -> int:
     if value.__class__ is not int or value < 0:  # type: ignore[operator] # it is a number
-        raise ValueError(f"{path}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(path, value)
     return value  # type: ignore[return-value] # as above
 
 
@@ -266,18 +254,17 @@ def _count(counts: dict[str, Any], *names: str) -> Optional[int]:
 def _error_words(body: object) -> tuple[Optional[str], Optional[str]]:
     """Message and type; the type has a name space before it or an address behind it in places."""
     if isinstance(body, str):
-        return body[:2000] or None, None
+        return cut_message(body), None
     if not isinstance(body, Mapping):
         return None, None
     message = body.get("message") or body.get("Message") or body.get("originalMessage")
     code = body.get("__type") or body.get("code")
     return (
-        None if message is None else str(message)[:2000],
-        code.rpartition("#")[2].partition(":")[0][:200] if isinstance(code, str) else None,
+        cut_message(message),
+        cut_code(code.rpartition("#")[2].partition(":")[0]) if isinstance(code, str) else None,
     )
 
 
 def raise_error(body: object, code: Optional[str] = None) -> NoReturn:
     message, said = _error_words(body)
-    code = code or said
-    raise ValueError(f"the provider sent an error: {message or 'without a message'}" + (f" ({code})" if code else ""))
+    provider_failed(message, code or said)

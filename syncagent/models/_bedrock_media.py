@@ -10,6 +10,7 @@ from typing import Any, Union
 from ..exceptions import UserError
 from ..messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, VideoUrl
 from ._tables import by_base
+from ._words import quoted_type
 
 __all__ = ["media_block", "text_block"]
 
@@ -76,7 +77,7 @@ def _block(media_type: str, source: str, next_document: Callable[[], int]) -> st
     found = _FORMATS.get(kind)
     if found is None:
         known = ", ".join(_FORMATS)
-        raise UserError(f"Bedrock has no place for content of the type {media_type!r}. It takes {known}.")
+        raise UserError(f"Bedrock has no place for content of the type {quoted_type(media_type)}. It takes {known}.")
     block, name = found
     if block == "document":
         # The model sees the name, and the API wants no two of them alike.

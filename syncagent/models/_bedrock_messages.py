@@ -25,7 +25,7 @@ from ..messages import (
     UserPromptPart,
 )
 from ._bedrock_media import media_block, text_block
-from ._requests import return_text
+from ._requests import called, return_text
 from ._tables import by_base
 from .wire import ModelCall
 
@@ -78,7 +78,7 @@ class Conversation:
         self._say(turn)
         if not self.turns:
             raise UserError(
-                f"{call.provider_name} {call.model_name} wants something to answer to, and the messages hold nothing "
+                f"{called(call)} wants something to answer to, and the messages hold nothing "
                 "but system prompts and empty texts: pass a user_prompt."
             )
 

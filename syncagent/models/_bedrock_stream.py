@@ -19,8 +19,9 @@ from ..messages import (
     ToolCallPart,
     ToolCallPartDelta,
 )
-from ._bedrock_answer import FINISH, SERVER_TOOL, details_of, object_of, raise_error, text_of, usage_of, wrong
+from ._bedrock_answer import FINISH, SERVER_TOOL, details_of, object_of, raise_error, usage_of
 from ._frames import parse_frame
+from ._words import text_of, wrong
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class _Block:
         index: of its part; None before there is any.
         name: of the tool, for a call.
         kept: what is told once it is whole, for a block without a class of its own.
+        pieces: of the arguments or of what is kept.
+        signature: pieces of the proof of thinking, which is told once it is whole.
     """
 
     __slots__ = ("identifier", "index", "kept", "name", "pieces", "signature")
@@ -78,7 +81,7 @@ class _Block:
         self.identifier: Optional[str] = None
         self.kept: Optional[dict[str, Any]] = None
         self.pieces: list[Any] = []
-        self.signature = ""
+        self.signature: list[str] = []
 
 
 _Events = Iterator[Union["ModelResponseStreamEvent", ResponseInfo]]
@@ -137,6 +140,7 @@ class _Stream:
     def block_stop(self, body: dict[str, Any]) -> _Events:
         """A block is whole."""
         yield from self._close(self._block(body, "contentBlockStop"))
+        del self._blocks[body["contentBlockIndex"]]
 
     def message_stop(self, body: dict[str, Any]) -> _Events:
         """The provider's end mark."""
@@ -212,13 +216,14 @@ class _Stream:
             if block.kept is not None:
                 raise ValueError(f"{path}: thinking came in the block of something else")
             text = text_of("" if text is None else text, path + ".text")
-            block.signature += text_of("" if signature is None else signature, path + ".signature")
-            signature = block.signature or None
+            proof = text_of("" if signature is None else signature, path + ".signature")
+            if proof:
+                block.signature.append(proof)
             if block.index is None:
                 block.index = self._next()
-                yield PartStartEvent(block.index, ThinkingPart(text, None, signature, self._provider_name))
-            else:
-                yield PartDeltaEvent(block.index, ThinkingPartDelta(text or None, signature))
+                yield PartStartEvent(block.index, ThinkingPart(text, None, None, self._provider_name))
+            elif text:
+                yield PartDeltaEvent(block.index, ThinkingPartDelta(text))
 
     def _close(self, block: _Block) -> _Events:
         index, kept = block.index, block.kept
@@ -228,6 +233,8 @@ class _Stream:
             block.kept = None
             block.index = None
             yield PartStartEvent(index, OpaquePart(self._provider_name, _whole(kept, block.pieces)))
+        elif block.signature:
+            yield PartDeltaEvent(index, ThinkingPartDelta(None, "".join(block.signature)))
         elif block.name is not None and not block.pieces:
             block.pieces.append(True)
             yield PartStartEvent(index, ToolCallPart(block.name, "", block.identifier))
@@ -257,23 +264,35 @@ def _whole(kept: dict[str, Any], pieces: list[Any]) -> dict[str, Any]:
             raise ValueError("contentBlockDelta.delta.toolUse.input: what a server tool was given is no JSON") from None
         return {"toolUse": {**kept["toolUse"], "input": args}}
     for name, start in kept.items():
-        block = dict(object_of(start, f"contentBlockStart.start.{name}"))
+        block = dict(object_of(start, f"contentBlockStart.start.{name if name in _STARTS else '[key]'}"))
+        data: list[Any] = []  # the bytes of an image
         for piece in pieces:
             more = piece.get(name) if isinstance(piece, dict) else None
             if isinstance(more, list):  # the results of a tool
                 block.setdefault("content", []).extend(more)
-            elif isinstance(more, dict):  # an image
-                _add(block, more)
+            elif isinstance(more, dict):
+                _add(block, more, data)
+        if len(data) > 1:
+            block["source"] = {"bytes": _joined(data)}
         if name == "toolResult":
             block.setdefault("content", [])
         return {name: block}
     return {}
 
 
-def _add(block: dict[str, Any], more: dict[str, Any]) -> None:
-    source, before = more.get("source"), block.get("source")
-    if isinstance(source, dict) and isinstance(before, dict) and "bytes" in source and "bytes" in before:
-        more = {**more, "source": {"bytes": _joined([before["bytes"], source["bytes"]])}}
+_STARTS = frozenset({"image", "toolResult", "toolUse"})
+
+
+def _add(block: dict[str, Any], more: dict[str, Any], data: list[Any]) -> None:
+    """More of an image; its bytes are gathered in *data*, for a source of another kind begins anew."""
+    if "source" in more:
+        source, before = more["source"], block.get("source")
+        if not (isinstance(source, dict) and "bytes" in source):
+            data.clear()
+        else:
+            if not data and isinstance(before, dict) and "bytes" in before:
+                data.append(before["bytes"])
+            data.append(source["bytes"])
     block.update(more)
 
 

@@ -15,6 +15,7 @@ from ..messages import (
     ToolCallPart,
 )
 from ..usage import Usage
+from ._words import cut_code, cut_message, provider_failed, text_of, wrong, wrong_count
 from .wire import ErrorInfo
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ __all__ = [
     "kept_fields",
     "pieces",
     "raise_error",
-    "text_of",
     "usage_of",
-    "wrong",
 ]
 
 NO_QUIRKS: Mapping[str, Any] = {}
@@ -160,17 +159,6 @@ _TOO_LONG = ("maximum context length", "context length exceeded", "context windo
 # --- whole answers ---------------------------------------------------------------------------------
 
 
-def wrong(path: str, expected: str, value: object) -> NoReturn:
-    came = "nothing" if value is None else "an empty list" if value == [] else type(value).__name__
-    raise ValueError(f"{path}: expected {expected}, got {came}")
-
-
-def text_of(value: object, path: str) -> str:
-    if not isinstance(value, str):
-        wrong(path, "text", value)
-    return value
-
-
 def first_choice(body: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """None where there is none: at the end of a stream that is in order."""
     choices = body.get("choices")
@@ -188,14 +176,17 @@ def pieces(content: object, path: str, provider_name: Optional[str]) -> list[Mod
     """Content as a list, as some servers send it beside thinking; neighbours of one kind become one part."""
     if not isinstance(content, list):
         wrong(path, "text or a list", content)
-    parts: list[ModelResponsePart] = []
+    runs: list[tuple[type, list[str]]] = []  # joined once: there may be a million pieces
     for index, item in enumerate(content):
         for cls, text in _piece(item, f"{path}[{index}]"):
-            if parts and parts[-1].__class__ is cls:
-                parts[-1].content += text  # type: ignore[union-attr] # both classes have it
+            if runs and runs[-1][0] is cls:
+                runs[-1][1].append(text)
             elif text:
-                parts.append(TextPart(text) if cls is TextPart else ThinkingPart(text, None, None, provider_name))
-    return parts
+                runs.append((cls, [text]))
+    return [
+        TextPart("".join(texts)) if cls is TextPart else ThinkingPart("".join(texts), None, None, provider_name)
+        for cls, texts in runs
+    ]
 
 
 def _piece(item: object, path: str) -> Iterator[tuple[type, str]]:
@@ -283,7 +274,7 @@ def usage_of(usage: Any) -> Usage:
 def _count(usage: dict[str, Any], key: str) -> Optional[int]:
     value = usage.get(key)
     if value is not None and (value.__class__ is not int or value < 0):
-        raise ValueError(f"usage.{key}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(f"usage.{key}", value)
     return value
 
 
@@ -300,7 +291,7 @@ def _error_words(body: object) -> tuple[Optional[str], Optional[str], Optional[s
     if isinstance(body, list) and body:  # Google's compatible endpoint wraps the object in a list
         body = body[0]
     if isinstance(body, str):
-        return body or None, None, None
+        return cut_message(body), None, None
     if not isinstance(body, Mapping):
         return None, None, None
     error = body.get("error", body)
@@ -313,14 +304,9 @@ def _error_words(body: object) -> tuple[Optional[str], Optional[str], Optional[s
     if isinstance(message, str) and isinstance(metadata, Mapping) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"  # a router's own words say too little
     code, kind = error.get("code"), error.get("type")
-    return (
-        None if message is None else str(message)[:2000],
-        None if code is None else str(code)[:200],
-        kind if isinstance(kind, str) else None,
-    )
+    return cut_message(message), cut_code(code), cut_code(kind) if isinstance(kind, str) else None
 
 
 def raise_error(body: object) -> NoReturn:
     message, code, kind = _error_words(body)
-    shown = code or kind
-    raise ValueError(f"the provider sent an error: {message or 'without a message'}" + (f" ({shown})" if shown else ""))
+    provider_failed(message, code or kind)

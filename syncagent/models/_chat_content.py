@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 from ..exceptions import UserError
 from ..messages import AudioUrl, BinaryContent, CachePoint, DocumentUrl, ImageUrl, VideoUrl
 from ._tables import by_base
+from ._words import quoted_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def _binary(item: BinaryContent, call: ModelCall) -> str:
     if kind.startswith("image/"):
         return f'{{"type":"image_url","image_url":{{"url":{address}}}}}'
     if quirks.get("images_only"):
-        _refuse(f"BinaryContent of the type {kind!r}")
+        _refuse(f"BinaryContent of the type {quoted_type(kind)}")
     if kind in _SOUNDS:
         if quirks.get("plain_audio"):
             return f'{{"type":"input_audio","input_audio":"{data}"}}'
@@ -57,9 +58,9 @@ def _binary(item: BinaryContent, call: ModelCall) -> str:
     if kind.startswith("video/"):
         if quirks.get("video_url"):
             return f'{{"type":"video_url","video_url":{{"url":{address}}}}}'
-        return _no_video(f"BinaryContent of the type {kind!r}")
+        return _no_video(f"BinaryContent of the type {quoted_type(kind)}")
     if kind.startswith("audio/"):
-        raise UserError(f"This API takes sound as wav or mp3; got BinaryContent of the type {kind!r}.")
+        raise UserError(f"This API takes sound as wav or mp3; got BinaryContent of the type {quoted_type(kind)}.")
     if quirks.get("document_url"):
         return f'{{"type":"document_url","document_url":{address}}}'
     # The name is asked for; its ending is all that we know.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..messages import (
     OpaquePart,
@@ -26,10 +25,10 @@ from ._chat_answer import (
     kept_fields,
     pieces,
     raise_error,
-    text_of,
     usage_of,
-    wrong,
 )
+from ._frames import parse_frame
+from ._words import text_of, wrong
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def decode_stream(
             if not data.strip():
                 yield ResponseInfo()  # a pause
                 continue
-        chunk = _parse(data)
+        chunk = parse_frame(data)
         if chunk.get("error") or frame.event == "error":
             # A last word on usage or the finish reason may stand beside the error.
             yield from stream.read({key: value for key, value in chunk.items() if key != "error"})
@@ -70,34 +69,49 @@ def decode_stream(
     yield from stream.end()
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_loads = json.JSONDecoder(parse_constant=_refuse).decode
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        chunk = _loads(str(data, "utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"an event of the stream is not JSON: {str(error)[:100]}") from None
-    if not isinstance(chunk, dict):
-        wrong("an event of the stream", "an object", chunk)
-    return chunk
-
-
 class _Call:
-    """A tool call whose pieces come; announced once it has a name and arguments."""
+    """
+    A tool call whose pieces come; announced once it has a name and arguments.
 
-    __slots__ = ("announced", "args", "id", "index", "name")
+    Attributes:
+        length: characters of the name so far.
+        texts: arguments as text.
+        fields: arguments as an object; None where they come as text.
+    """
+
+    __slots__ = ("announced", "fields", "id", "index", "length", "names", "texts")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.announced = False
-        self.name = ""
-        self.args: Union[str, dict[str, Any], None] = None
+        self.names: list[str] = []
+        self.length = 0
+        self.texts: list[str] = []
+        self.fields: Optional[dict[str, Any]] = None
         self.id: Optional[str] = None
+
+    def name(self) -> str:
+        """The name so far; joined once, for it may come in any number of pieces."""
+        if len(self.names) > 1:
+            self.names[:] = ["".join(self.names)]
+        return self.names[0] if self.names else ""
+
+    def add(self, name: str, args: Union[str, dict[str, Any], None]) -> None:
+        """More of it, before it is announced."""
+        if name:
+            self.names.append(name)
+            self.length += len(name)
+        if isinstance(args, str):
+            self.texts.append(args)
+        elif args is not None:
+            self.fields = {} if self.fields is None else self.fields
+            self.fields.update(args)
+
+    def args(self) -> Union[str, dict[str, Any]]:
+        """The arguments so far."""
+        if self.fields is not None:
+            return self.fields
+        return self.texts[0] if len(self.texts) == 1 else "".join(self.texts)
 
 
 class _Stream:
@@ -112,8 +126,9 @@ class _Stream:
         self._thinking: Optional[int] = None
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
-        self._kept: dict[str, list[Any]] = {}
-        self._refusal = ""
+        self._kept: dict[str, _Kept] = {}
+        self._refusal: list[str] = []
+        self._refused = 0  # pieces of it that were told
         self._logprobs: dict[str, list[Any]] = {}
         self._known: tuple[Any, Any] = (None, None)
 
@@ -165,10 +180,13 @@ class _Stream:
         if calls:
             self._more_calls(calls, events)
         if delta.get("refusal"):
-            self._refusal += text_of(delta["refusal"], "choices[0].delta.refusal")
+            self._refusal.append(text_of(delta["refusal"], "choices[0].delta.refusal"))
         for key in self._keep:
             if delta.get(key):
-                _merge(self._kept.setdefault(key, []), delta[key])
+                kept = self._kept.get(key)
+                if kept is None:
+                    kept = self._kept[key] = _Kept()
+                kept.add(delta[key])
 
     def _more_text(self, text: str, events: list[Any]) -> None:
         if self._text is None:
@@ -200,7 +218,7 @@ class _Stream:
                 wrong(path + ".function", "an object", function)
             call = self._call(piece, function, path, position)
             name = text_of(function.get("name") or "", path + ".function.name")
-            if name == call.name:
+            if name and len(name) == call.length and name == call.name():
                 name = ""  # some servers say the whole name with every piece
             args = function.get("arguments")
             if args is not None:
@@ -218,7 +236,7 @@ class _Stream:
         call = self._by_index.get(index)
         if call is not None and identifier and call.id and identifier != call.id:
             if not function.get("name"):
-                raise ValueError(f"{path}.id: expected {call.id!r} as before, got {identifier!r}")
+                raise ValueError(f"{path}.id: expected the same as before, or a call with a name, got another one")
             call = None
         if call is None:
             call = self._by_index[index] = _Call(self._next())
@@ -227,21 +245,18 @@ class _Stream:
         return call
 
     def _add(self, call: _Call, name: str, args: Union[str, dict[str, Any], None], events: list[Any]) -> None:
-        if args is not None and call.args is not None and args.__class__ is not call.args.__class__:
+        if args is not None and (call.texts if isinstance(args, dict) else call.fields is not None):
             raise ValueError("choices[0].delta.tool_calls: the arguments of a call come as text and as an object")
         if call.announced:
             if name or args:
                 events.append(PartDeltaEvent(call.index, ToolCallPartDelta(name or None, args, call.id)))
-            call.name += name
+            if name:
+                call.add(name, None)
             return
-        call.name += name
-        if isinstance(args, str):
-            call.args = args if call.args is None else f"{call.args}{args}"
-        elif args is not None:
-            call.args = {**(call.args or {}), **args}  # type: ignore[dict-item] # checked above: both are objects
-        if call.name and call.args is not None:
+        call.add(name, args)
+        if call.length and (call.texts or call.fields is not None):
             call.announced = True
-            events.append(PartStartEvent(call.index, ToolCallPart(call.name, call.args, call.id)))
+            events.append(PartStartEvent(call.index, ToolCallPart(call.name(), call.args(), call.id)))
 
     def _more_logprobs(self, logprobs: object) -> None:
         if isinstance(logprobs, dict):
@@ -250,43 +265,74 @@ class _Stream:
                     self._logprobs.setdefault(key, []).extend(items)
 
     def _finish(self, said: str, events: list[Any]) -> None:
-        self.complete = True
         details: dict[str, Any] = {"finish_reason": said}
         if self._logprobs:
             details["logprobs"] = self._logprobs
         reason = FINISH.get(said)
         if self._refusal:
-            details["refusal"] = self._refusal
+            if not self.complete:
+                details.update(self._told_refusal())
             if self._text is None and not self._calls:
                 reason = "content_filter"
+        self.complete = True
         events.append(ResponseInfo(finish_reason=reason, provider_details=details, complete=True))
+
+    def _told_refusal(self) -> dict[str, Any]:
+        self._refused = len(self._refusal)
+        return {"refusal": "".join(self._refusal)}
 
     def end(self) -> Iterator[Union[ModelResponseStreamEvent, ResponseInfo]]:
         """What can be said only now: calls without arguments, kept fields, and that it was whole."""
         if self.complete:
             for call in self._calls:
-                if not call.name:
+                if not call.length:
                     raise ValueError("choices[0].delta.tool_calls: a tool call came without a name")
-                if call.args is None:
-                    yield PartStartEvent(call.index, ToolCallPart(call.name, "", call.id))
+                if not call.announced:
+                    yield PartStartEvent(call.index, ToolCallPart(call.name(), "", call.id))
         if self._kept:
-            yield PartStartEvent(self._next(), OpaquePart(self._provider_name, self._kept))
-        yield ResponseInfo(complete=self.complete)
+            kept = {key: items.whole() for key, items in self._kept.items()}
+            yield PartStartEvent(self._next(), OpaquePart(self._provider_name, kept))
+        # Most servers say a finish reason once; what a model goes on to decline after it is told here.
+        more = self._told_refusal() if self.complete and self._refused < len(self._refusal) else None
+        yield ResponseInfo(provider_details=more, complete=self.complete)
 
 
-def _merge(kept: list[Any], more: object) -> None:
-    """Pieces of one item (the same type and index, side by side) become that item again."""
-    for item in more if isinstance(more, list) else [more]:
-        last = kept[-1] if kept else None
-        if (
-            isinstance(item, dict)
-            and isinstance(last, dict)
-            and (last.get("type"), last.get("index", -1)) == (item.get("type"), item.get("index"))
-        ):
-            for key, value in item.items():
-                if key in ("text", "summary", "data") and isinstance(value, str) and isinstance(last.get(key), str):
-                    last[key] += value
-                elif value is not None:
-                    last[key] = value
-        else:
-            kept.append(dict(item) if isinstance(item, dict) else item)
+class _Kept:
+    """The items of a field that is kept: pieces of one (the same type and index, side by side) become that item."""
+
+    __slots__ = ("_items", "_texts")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._texts: dict[str, list[str]] = {}  # of the last item, where they go on
+
+    def add(self, more: object) -> None:
+        for item in more if isinstance(more, list) else [more]:
+            last = self._items[-1] if self._items else None
+            if (
+                isinstance(item, dict)
+                and isinstance(last, dict)
+                and (last.get("type"), last.get("index", -1)) == (item.get("type"), item.get("index"))
+            ):
+                self._go_on(last, item)
+            else:
+                self._join()
+                self._items.append(dict(item) if isinstance(item, dict) else item)
+
+    def _go_on(self, last: dict[str, Any], item: dict[str, Any]) -> None:
+        for key, value in item.items():
+            if key in ("text", "summary", "data") and isinstance(value, str) and isinstance(last.get(key), str):
+                self._texts.setdefault(key, [last[key]]).append(value)
+            elif value is not None:
+                last[key] = value
+                self._texts.pop(key, None)
+
+    def _join(self) -> None:
+        if self._texts:
+            self._items[-1].update((key, "".join(texts)) for key, texts in self._texts.items())
+            self._texts = {}
+
+    def whole(self) -> list[Any]:
+        """All items."""
+        self._join()
+        return self._items

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..messages import (
     ModelResponse,
@@ -20,6 +19,8 @@ from ..messages import (
     ToolCallPartDelta,
 )
 from ..usage import Usage
+from ._frames import parse_frame
+from ._words import cut_message, provider_failed, text_of, wrong, wrong_count
 from .wire import ErrorInfo, ResponseInfo
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _FINISH: dict[str, FinishReason] = {
     "TIMEOUT": "error",
 }
 _KEPT = ("tool_plan", "citations")
+_BILLED = frozenset({"classifications", "input_tokens", "output_tokens", "search_units"})
 
 
 def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> ModelResponse:
@@ -48,7 +50,7 @@ def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> Mode
         ValueError: it has another shape; the text names the field.
     """
     if not isinstance(body, Mapping):
-        _wrong("the body", "an object", body)
+        wrong("the body", "an object", body)
     message = _object(body, "message", "")
     parts: list[ModelResponsePart] = []
     content = message.get("content")
@@ -93,13 +95,13 @@ def decode_stream(
             continue
         if frame.data.strip() == b"[DONE]":
             break
-        event = _parse(frame.data)
+        event = parse_frame(frame.data)
         kind = event.get("type")
         read = _EVENTS.get(kind if isinstance(kind, str) else frame.event)
         if read is not None:
             yield from read(stream, event)
         elif "type" not in event and isinstance(event.get("message"), str):
-            raise ValueError(f"the provider sent an error: {event['message']}")
+            provider_failed(event["message"])
         if stream.complete:
             break
 
@@ -107,12 +109,11 @@ def decode_stream(
 def decode_error(status: int, body: object) -> ErrorInfo:
     """What an error body says; a body of any shape is fine."""
     if isinstance(body, Mapping):
-        message = body.get("message") or body.get("error")
-        text = message if isinstance(message, str) else None if message is None else str(message)
+        text = cut_message(body.get("message") or body.get("error"))
     else:
-        text = body if isinstance(body, str) and body else None
+        text = cut_message(body) if isinstance(body, str) else None
     too_long = status in (400, 413, 422) and any(words in (text or "") for words in _TOO_LONG)
-    return ErrorInfo(text[:2000] if text else None, None, "context_too_long" if too_long else None)
+    return ErrorInfo(text, None, "context_too_long" if too_long else None)
 
 
 _TOO_LONG = ("too many tokens", "maximum context length", "context window")
@@ -121,14 +122,10 @@ _TOO_LONG = ("too many tokens", "maximum context length", "context window")
 # --- whole answers ---------------------------------------------------------------------------------
 
 
-def _wrong(path: str, expected: str, value: object) -> NoReturn:
-    raise ValueError(f"{path}: expected {expected}, got {'nothing' if value is None else type(value).__name__}")
-
-
 def _object(holder: Mapping[str, Any], key: str, path: str) -> dict[str, Any]:
     value = holder.get(key)
     if not isinstance(value, dict):
-        _wrong(f"{path}{key}", "an object", value)
+        wrong(f"{path}{key}", "an object", value)
     return value
 
 
@@ -136,46 +133,40 @@ def _list(value: object, path: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        _wrong(path, "a list", value)
-    return value
-
-
-def _text(value: object, path: str) -> str:
-    if not isinstance(value, str):
-        _wrong(path, "text", value)
+        wrong(path, "a list", value)
     return value
 
 
 def _identifier(value: object, path: str) -> Optional[str]:
     """An empty one is none; the run makes one."""
-    return None if value is None else _text(value, path) or None
+    return None if value is None else text_of(value, path) or None
 
 
 def _piece(item: object, path: str, provider_name: Optional[str]) -> Iterator[ModelResponsePart]:
     if not isinstance(item, dict):
-        _wrong(path, "an object", item)
+        wrong(path, "an object", item)
     kind = item.get("type")
     if kind == "text":
-        text = _text(item.get("text"), path + ".text")
+        text = text_of(item.get("text"), path + ".text")
         if text:
             yield TextPart(text)
     elif kind == "thinking":
-        thinking = _text(item.get("thinking"), path + ".thinking")
+        thinking = text_of(item.get("thinking"), path + ".thinking")
         if thinking:
             yield ThinkingPart(thinking, None, None, provider_name)
 
 
 def _tool_call(call: object, path: str) -> ToolCallPart:
     if not isinstance(call, dict):
-        _wrong(path, "an object", call)
+        wrong(path, "an object", call)
     function = _object(call, "function", path + ".")
-    name = _text(function.get("name"), path + ".function.name")
+    name = text_of(function.get("name"), path + ".function.name")
     if not name:
         raise ValueError(f"{path}.function.name: expected the name of a tool, got an empty text")
     args = function.get("arguments")
     return ToolCallPart(
         name,
-        "" if args is None else _text(args, path + ".function.arguments"),
+        "" if args is None else text_of(args, path + ".function.arguments"),
         _identifier(call.get("id"), path + ".id"),
     )
 
@@ -192,11 +183,11 @@ def _usage(usage: object, path: str) -> Usage:
     if usage is None:
         return Usage()
     if not isinstance(usage, dict):
-        _wrong(path, "an object", usage)
+        wrong(path, "an object", usage)
     tokens, billed = usage.get("tokens"), usage.get("billed_units")
     for name, value in (("tokens", tokens), ("billed_units", billed)):
         if value is not None and not isinstance(value, dict):
-            _wrong(f"{path}.{name}", "an object", value)
+            wrong(f"{path}.{name}", "an object", value)
     counted, where = (tokens, "tokens") if tokens else (billed or {}, "billed_units")
     asked = _count(counted.get("input_tokens"), f"{path}.{where}.input_tokens")
     said = _count(counted.get("output_tokens"), f"{path}.{where}.output_tokens")
@@ -205,7 +196,7 @@ def _usage(usage: object, path: str) -> Usage:
     if cached is not None:
         details["cached_tokens"] = cached
     for key, value in (billed or {}).items():
-        count = _count(value, f"{path}.billed_units.{key}")
+        count = _count(value, f"{path}.billed_units.{key if key in _BILLED else '[key]'}")
         if count is not None:
             details[f"billed_{key}"] = count
     total = None if asked is None and said is None else (asked or 0) + (said or 0)
@@ -217,28 +208,11 @@ def _count(value: object, path: str) -> Optional[int]:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value != value // 1:
-        raise ValueError(f"{path}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(path, value)
     return int(value)
 
 
 # --- streams ---------------------------------------------------------------------------------------
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_loads = json.JSONDecoder(parse_constant=_refuse).decode
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        event = _loads(str(data, "utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"an event of the stream is not JSON: {str(error)[:100]}") from None
-    if not isinstance(event, dict):
-        _wrong("an event of the stream", "an object", event)
-    return event
 
 
 _Events = Iterator[Union["ModelResponseStreamEvent", ResponseInfo]]
@@ -253,7 +227,7 @@ class _Stream:
         self._parts = 0
         self._content: dict[tuple[object, type], int] = {}
         self._calls: dict[object, int] = {}
-        self._plan = ""
+        self._plan: list[str] = []
         self._citations: list[Any] = []
         self._logprobs: list[Any] = []
 
@@ -268,9 +242,9 @@ class _Stream:
         content = _delta(event, "content")
         text, thinking = content.get("text"), content.get("thinking")
         if text:
-            yield from self._more(event, TextPart(_text(text, "delta.message.content.text")), TextPartDelta(text))
+            yield from self._more(event, TextPart(text_of(text, "delta.message.content.text")), TextPartDelta(text))
         if thinking:
-            part = ThinkingPart(_text(thinking, "delta.message.content.thinking"), None, None, self._provider_name)
+            part = ThinkingPart(text_of(thinking, "delta.message.content.thinking"), None, None, self._provider_name)
             yield from self._more(event, part, ThinkingPartDelta(thinking))
 
     def _more(self, event: dict[str, Any], part: Any, delta: Any) -> _Events:
@@ -288,14 +262,14 @@ class _Stream:
     def plan(self, event: dict[str, Any]) -> _Events:
         """``tool-plan-delta``."""
         message = _object(_object(event, "delta", ""), "message", "delta.")
-        self._plan += _text(message.get("tool_plan"), "delta.message.tool_plan")
+        self._plan.append(text_of(message.get("tool_plan"), "delta.message.tool_plan"))
         return iter(())
 
     def call(self, event: dict[str, Any]) -> _Events:
         """``tool-call-start``."""
         index = _index(event)
         if index in self._calls:
-            raise ValueError(f"index: the tool call {index} began twice")
+            raise ValueError(f"index: the tool call {str(index)[:20]} began twice")
         part = _tool_call(_delta(event, "tool_calls"), "delta.message.tool_calls")
         self._calls[index] = self._next()
         yield PartStartEvent(self._calls[index], part)
@@ -304,11 +278,11 @@ class _Stream:
         """``tool-call-delta``."""
         index = _index(event)
         if index not in self._calls:
-            raise ValueError(f"index: the tool call {index} goes on, and has not begun")
+            raise ValueError(f"index: the tool call {str(index)[:20]} goes on, and has not begun")
         function = _object(_delta(event, "tool_calls"), "function", "delta.message.tool_calls.")
         more = function.get("arguments")
         if more:
-            args = _text(more, "delta.message.tool_calls.function.arguments")
+            args = text_of(more, "delta.message.tool_calls.function.arguments")
             yield PartDeltaEvent(self._calls[index], ToolCallPartDelta(None, args, None))
 
     def citation(self, event: dict[str, Any]) -> _Events:
@@ -324,8 +298,8 @@ class _Stream:
         if usage is not None:
             yield ResponseInfo(usage=_usage(usage, "delta.usage"))
         if delta.get("error"):
-            raise ValueError(f"the provider sent an error: {str(delta['error'])[:2000]}")
-        kept = {key: value for key, value in zip(_KEPT, (self._plan, self._citations)) if value}
+            provider_failed(delta["error"])
+        kept = {key: value for key, value in zip(_KEPT, ("".join(self._plan), self._citations)) if value}
         if kept:
             yield PartStartEvent(self._next(), OpaquePart(self._provider_name, kept))
         details: dict[str, Any] = {"logprobs": self._logprobs} if self._logprobs else {}
@@ -341,7 +315,7 @@ def _delta(event: dict[str, Any], key: str) -> dict[str, Any]:
 def _index(event: dict[str, Any]) -> int:
     index = event.get("index", 0)
     if index.__class__ is not int:
-        _wrong("index", "a number", index)
+        wrong("index", "a number", index)
     return index  # type: ignore[no-any-return] # checked above
 
 

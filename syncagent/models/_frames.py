@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+from ._words import wrong
+
 __all__ = ["parse_frame"]
 
 
@@ -20,7 +22,7 @@ def parse_frame(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"an event of the stream is not JSON: {str(error)[:100]}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"an event of the stream: expected an object, got {type(value).__name__}")
+        wrong("an event of the stream", "an object", value)
     return value
 
 

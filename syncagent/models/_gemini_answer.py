@@ -20,7 +20,7 @@ from ..messages import (
     ToolCallPart,
 )
 from ..usage import Usage
-from ._chat_answer import text_of, wrong
+from ._words import cut_code, cut_message, provider_failed, text_of, wrong, wrong_count
 from .wire import ErrorInfo, ResponseInfo
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> Mode
     """
     reader = Reader(provider_name)
     parts: list[ModelResponsePart] = []
+    texts: dict[int, list[str]] = {}  # of parts that go on; joined once, for there may be a million pieces
     response = ModelResponse(parts, provider_name=provider_name)
     for item in [*reader.read(body), *reader.end()]:
         if isinstance(item, ResponseInfo):
@@ -79,13 +80,22 @@ def decode(body: Mapping[str, Any], provider_name: Optional[str] = None) -> Mode
         elif isinstance(item, PartStartEvent):
             parts.append(item.part)
         else:
-            parts[item.index] = item.delta.apply(parts[item.index])  # type: ignore[assignment] # calls come whole
+            _grow(parts[item.index], item.delta, texts.setdefault(item.index, []))
+    for index, more in texts.items():
+        parts[index].content += "".join(more)  # type: ignore[union-attr] # calls come whole
     if not reader.said:
         wrong("candidates", "a list with one candidate", body.get("candidates"))
     created = _timestamp(body.get("createTime"))
     if created is not None:
         response.timestamp = created
     return response
+
+
+def _grow(part: ModelResponsePart, delta: object, texts: list[str]) -> None:
+    if isinstance(delta, (TextPartDelta, ThinkingPartDelta)):
+        texts.append(delta.content_delta or "")
+    if isinstance(delta, ThinkingPartDelta) and isinstance(part, ThinkingPart):
+        part.signature = part.signature if delta.signature_delta is None else delta.signature_delta
 
 
 def _learn(response: ModelResponse, info: ResponseInfo) -> None:
@@ -358,7 +368,7 @@ def _usage(usage: object) -> Usage:
 def _number(usage: Mapping[str, Any], key: str, path: str = "usageMetadata.") -> int:
     value = usage.get(key, 0)
     if type(value) is not int or value < 0:
-        raise ValueError(f"{path}{key}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(f"{path}{key}", value)
     return value
 
 
@@ -400,9 +410,8 @@ def decode_error(status: int, body: object) -> ErrorInfo:
     """
     error = _error(body)
     if error is None:
-        return ErrorInfo(body[:2000] or None if isinstance(body, str) else None)
-    message = error.get("message")
-    text = "" if message is None else str(message)[:2000]
+        return ErrorInfo(cut_message(body) if isinstance(body, str) else None)
+    text = cut_message(error.get("message")) or ""
     code = error.get("status") or error.get("code")
     kind = _KINDS.get(code) if isinstance(code, str) else None
     given = error.get("details")
@@ -414,7 +423,7 @@ def decode_error(status: int, body: object) -> ErrorInfo:
     elif status == 400 and any(words in text for words in _TOO_LONG):
         kind = "context_too_long"
     wait = None if kind == "quota" else _retry_delay(details)
-    return ErrorInfo(text or None, None if code is None else str(code)[:200], kind, wait)
+    return ErrorInfo(text or None, cut_code(code), kind, wait)
 
 
 def _retry_delay(details: list[Mapping[str, Any]]) -> Optional[float]:
@@ -451,6 +460,4 @@ def _used_up(details: list[Mapping[str, Any]], message: str) -> bool:
 
 def _raise_error(body: Mapping[str, Any]) -> NoReturn:
     info = decode_error(200, body)
-    raise ValueError(
-        f"the provider sent an error: {info.message or 'without a message'}" + (f" ({info.code})" if info.code else "")
-    )
+    provider_failed(info.message, info.code)

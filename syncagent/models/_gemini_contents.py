@@ -26,7 +26,9 @@ from ..messages import (
     VideoUrl,
 )
 from ._gemini_answer import BESIDE
+from ._requests import unsendable
 from ._tables import by_base
+from ._words import quoted_type
 
 if TYPE_CHECKING:
     from .wire import ModelCall
@@ -86,7 +88,7 @@ def _tool_return(part: ToolReturnPart, said: _Said, call: ModelCall) -> None:
     try:
         content = part.model_response_object()
     except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
+        raise unsendable(part, error) from None
     _answer(part.tool_name, part.tool_call_id, content, said)
 
 
@@ -190,7 +192,7 @@ def _spoken(item: str, said: _Said) -> None:
 
 def _binary(item: BinaryContent, said: _Said) -> None:
     if "/" not in item.media_type:
-        raise UserError(f"BinaryContent has a media type such as 'image/png'; got {item.media_type!r}.")
+        raise UserError(f"BinaryContent has a media type such as 'image/png'; got {quoted_type(item.media_type)}.")
     data = base64.b64encode(item.data).decode("ascii")
     said.parts.append({"inlineData": {"mimeType": item.media_type, "data": data}})
 

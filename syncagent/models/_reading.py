@@ -17,6 +17,7 @@ from ..exceptions import (
 from ..messages import PartStartEvent
 from ..transport import Frame, HttpRequest, sse_frames
 from ..transport.answers import parse_json
+from ._words import short
 from .streamed_response import StreamedResponse
 from .wire import MISREAD, ResponseInfo
 
@@ -116,7 +117,7 @@ class Reading:
         partial = self.response.get()
         partial.provider_details = {**(partial.provider_details or {}), "incomplete": True}
         raise IncompleteStreamError(
-            f"The stream of {self._model.system} {self._model.model_name} ended before its end mark came. "
+            f"The stream of {self._model.system} {short(self._model.model_name)} ended before its end mark came. "
             ".partial holds what came; on_incomplete='accept' takes such an answer.",
             model_name=self._model.model_name,
             partial=partial,

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..exceptions import UserError
+from ._words import no_json_form, short
 
 if TYPE_CHECKING:
     from ..messages import ToolReturnPart
     from ..tools import ToolDefinition
     from .wire import ModelCall
 
-__all__ = ["named_tool", "return_text", "tell_dropped"]
+__all__ = ["called", "named_tool", "not_written", "return_text", "tell_dropped", "unsendable"]
 
 _log = logging.getLogger("syncagent.models")
+
+
+def called(call: ModelCall) -> str:
+    """The provider and the model, for a text."""
+    return f"{call.provider_name} {short(call.model_name)}"
 
 
 def return_text(part: ToolReturnPart) -> str:
@@ -28,7 +34,17 @@ def return_text(part: ToolReturnPart) -> str:
     try:
         return part.model_response_str()
     except TypeError as error:
-        raise UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {error}") from None
+        raise unsendable(part, error) from None
+
+
+def unsendable(part: ToolReturnPart, error: TypeError) -> UserError:
+    """The error for what a tool returned and what has no JSON form."""
+    return UserError(f"The tool {part.tool_name!r} returned what cannot be sent to a model: {no_json_form(error)}")
+
+
+def not_written(call: ModelCall, error: TypeError) -> UserError:
+    """The error for a request of which something has no JSON form."""
+    return UserError(f"The request to {called(call)} cannot be written: {no_json_form(error)}")
 
 
 def named_tool(choice: object, tools: Sequence[ToolDefinition]) -> ToolDefinition:
@@ -48,4 +64,4 @@ def named_tool(choice: object, tools: Sequence[ToolDefinition]) -> ToolDefinitio
 def tell_dropped(call: ModelCall, dropped: Sequence[str]) -> None:
     """One line on the settings that are left out."""
     if dropped:
-        _log.debug("%s %s: settings that cannot be sent: %s", call.provider_name, call.model_name, ", ".join(dropped))
+        _log.debug("%s: settings that cannot be sent: %s", called(call), ", ".join(dropped))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..messages import ModelResponse, ModelResponsePart, OpaquePart, TextPart, ThinkingPart, ToolCallPart
 from ..usage import Usage
-from ._chat_answer import raise_error, text_of, wrong
+from ._chat_answer import raise_error
+from ._words import text_of, wrong, wrong_count
 
 if TYPE_CHECKING:
     from ..messages import FinishReason
@@ -32,6 +33,7 @@ CUSTOM_CALL = "custom_tool_call"
 RUNNING = frozenset({"queued", "in_progress"})
 """What a response in the background says of itself until it is there."""
 _LAST_SECOND = 32_503_680_000  # the year 3000; a larger ``created_at`` is no count of seconds
+_ROLES = frozenset({"developer", "system", "tool", "user"})
 _REASONS: dict[str, FinishReason] = {
     "max_output_tokens": "length",
     "max_tokens": "length",
@@ -148,7 +150,8 @@ def _message(item: dict[str, Any], path: str, provider_name: Optional[str], fact
     """One text, however many pieces the message has."""
     role = item.get("role", "assistant")
     if role != "assistant":
-        raise ValueError(f"{path}.role: expected 'assistant', got {str(role)[:40]!r}")
+        known = repr(role) if isinstance(role, str) and role in _ROLES else f"another {type(role).__name__}"
+        raise ValueError(f"{path}.role: expected 'assistant', got {known}")
     texts: list[str] = []
     annotations: list[Any] = []
     for index, piece in enumerate(_list(item, "content", path)):
@@ -326,7 +329,7 @@ def usage_of(usage: object) -> Usage:
 def _count(counts: Mapping[str, Any], key: str, path: str) -> Optional[int]:
     value = counts.get(key)
     if value is not None and (value.__class__ is not int or value < 0):
-        raise ValueError(f"{path}: expected a number of tokens, got {str(value)[:40]!r}")
+        wrong_count(path, value)
     return value
 
 

@@ -31,6 +31,7 @@ from ..messages import (
 from ._requests import return_text
 from ._responses_answer import CUSTOM_CALL
 from ._tables import by_base
+from ._words import quoted_type
 from .wire import ModelCall
 
 __all__ = ["declared_names", "input_items"]
@@ -299,7 +300,7 @@ def _binary(item: BinaryContent) -> str:
     kind = item.media_type
     if kind.startswith(("audio/", "video/")):
         raise UserError(
-            f"The Responses API takes no sound and no video; got BinaryContent of the type {kind!r}. "
+            f"The Responses API takes no sound and no video; got BinaryContent of the type {quoted_type(kind)}. "
             "OpenAIModel with an audio model takes wav and mp3."
         )
     address = quote(f"data:{kind};base64,{base64.b64encode(item.data).decode('ascii')}")

@@ -16,9 +16,10 @@ from ..messages import (
     ToolCallPart,
     ToolCallPartDelta,
 )
-from ._chat_answer import raise_error, text_of, wrong
+from ._chat_answer import raise_error
 from ._frames import parse_frame
 from ._responses_answer import Facts, details_of, finish_of, item_of, parts_of, thoughts_of, usage_of
+from ._words import text_of, wrong
 from .wire import ResponseInfo
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class _Item:
         self.whole = whole
         self.kind: str = whole["type"]
         self.done = False
-        self.args = ""  # of a call that cannot be announced yet
+        self.args: list[str] = []  # of a call that cannot be announced yet
         self.pieces: dict[Any, _Piece] = {}
         self.reserved: Optional[int] = None
         self.facts = Facts()
@@ -103,6 +104,7 @@ class _Stream:
         self.error: Optional[dict[str, Any]] = None
         self.parts = 0
         self.items: list[_Item] = []
+        self.undone: dict[str, list[_Item]] = {}  # by kind; done ones are taken out when they are met
         self.by_index: dict[int, _Item] = {}
         self.by_id: dict[str, _Item] = {}
         self.known: tuple[Any, Any] = (None, None)
@@ -112,7 +114,10 @@ class _Stream:
             return self.by_index.get(index)  # type: ignore[call-overload, no-any-return] # it is a number
         if isinstance(identifier, str) and identifier in self.by_id:
             return self.by_id[identifier]
-        return next((item for item in reversed(self.items) if item.kind == kind and not item.done), None)
+        undone = self.undone.get(kind, ())
+        while undone and undone[-1].done:
+            undone.pop()
+        return undone[-1] if undone else None
 
     def item(self, event: dict[str, Any], kind: str) -> _Item:
         """The item that an event speaks of, which is of the given kind; a new one where it was not announced."""
@@ -121,7 +126,8 @@ class _Stream:
         if item is None:
             return self.add({"type": kind, "id": identifier}, index)
         if item.kind != kind:
-            raise ValueError(f"{event.get('type')}: expected an item of the type {kind!r}, got {item.kind[:40]!r}")
+            came = repr(item.kind) if item.kind in _KINDS else "one of another"
+            raise ValueError(f"{_type(event)}: expected an item of the type {kind!r}, got {came}")
         return item
 
     def add(self, whole: dict[str, Any], index: object) -> _Item:
@@ -131,6 +137,7 @@ class _Stream:
             last.reserved = self.next()
         item = _Item(whole)
         self.items.append(item)
+        self.undone.setdefault(item.kind, []).append(item)
         if index.__class__ is int:
             self.by_index[index] = item  # type: ignore[index] # it is a number
         identifier = whole.get("id")
@@ -175,18 +182,20 @@ class _Stream:
             self.events.append(PartDeltaEvent(piece.index, ToolCallPartDelta(None, text)))
             piece.length += len(text)
             return
-        item.args += text
+        item.args.append(text)
         name, identifier = item.whole.get("name"), item.whole.get("call_id")
         if name and isinstance(name, str):
             known = identifier if identifier and isinstance(identifier, str) else None
-            self.start(item, "function_call", ToolCallPart(name, item.args, known)).length = len(item.args)
+            args = "".join(item.args)
+            self.start(item, "function_call", ToolCallPart(name, args, known)).length = len(args)
 
     def finish(self, item: _Item, whole: dict[str, Any], path: str) -> None:
         """Fill up what the deltas left out of an item that is whole now."""
         if item.done:
             return
         if whole["type"] != item.kind:
-            raise ValueError(f"{path}.type: expected {item.kind[:40]!r} as before, got {whole['type'][:40]!r}")
+            before, now = (repr(kind) if kind in _KINDS else "another type" for kind in (item.kind, whole["type"]))
+            raise ValueError(f"{path}.type: expected {before} as before, got {now}")
         item.done = True
         parts = list(parts_of(whole, path, self.provider_name, item.facts))
         keys: list[Any] = [item.kind]
@@ -233,10 +242,19 @@ class _Stream:
 # --- events ----------------------------------------------------------------------------------------
 
 
+_KINDS = frozenset({"custom_tool_call", "function_call", "message", "reasoning"})
+
+
+def _type(event: dict[str, Any]) -> str:
+    """The name of an event that has a function here; some servers say it beside the event."""
+    kind = event.get("type")
+    return kind if isinstance(kind, str) else "the event"
+
+
 def _response(event: dict[str, Any]) -> dict[str, Any]:
     response = event.get("response")
     if not isinstance(response, dict):
-        wrong(f"{event.get('type')}: response", "an object", response)
+        wrong(f"{_type(event)}: response", "an object", response)
     return response
 
 
@@ -257,7 +275,7 @@ def _done(stream: _Stream, event: dict[str, Any]) -> None:
 
 def _delta(event: dict[str, Any]) -> str:
     delta = event.get("delta")
-    return text_of(delta, f"{event.get('type')}: delta")
+    return delta if isinstance(delta, str) else text_of(delta, f"{_type(event)}: delta")
 
 
 def _place(key: str, event: dict[str, Any]) -> tuple[str, int]:

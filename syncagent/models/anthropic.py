@@ -23,8 +23,9 @@ from ._anthropic_messages import MOST_POINTS, Conversation, cached
 from ._anthropic_pauses import continuing, is_paused, joined, shifted
 from ._anthropic_stream import decode_stream
 from ._building import joined_quirks, speaking
-from ._requests import named_tool, tell_dropped
+from ._requests import named_tool, not_written, tell_dropped
 from ._schemas import closed_schema
+from ._words import short
 from .profiles import infer_profile
 from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
 from .wire_model import WireModel
@@ -221,7 +222,7 @@ def _body(call: ModelCall) -> dict[str, str]:
     try:
         return _fields(call)
     except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+        raise not_written(call, error) from None
 
 
 def _fields(call: ModelCall) -> dict[str, str]:
@@ -299,7 +300,7 @@ def _tool_choice(call: ModelCall) -> dict[str, Any]:
     if said["type"] in ("any", "tool"):
         thinks = isinstance(thinking := settings.get("anthropic_thinking"), Mapping) and thinking.get("type") != _OFF
         if not call.quirks.get("forced_tools", True) or (thinks and asked is None):
-            _log.debug("%s %s: no tool can be forced", call.provider_name, call.model_name)
+            _log.debug("%s %s: no tool can be forced", call.provider_name, short(call.model_name))
             said = {"type": "auto"}
     if said["type"] != "none" and "parallel_tool_calls" in settings:
         said["disable_parallel_tool_use"] = not settings["parallel_tool_calls"]
@@ -317,7 +318,9 @@ def _output_config(call: ModelCall) -> dict[str, Any]:
         output["effort"] = call.settings["anthropic_effort"]
     if parameters.result_mode == "native" and parameters.result_schema is not None:
         if not call.quirks.get("native", True):
-            raise UserError(f"{call.model_name} has no structured outputs; use result_mode='tool' or 'prompted'.")
+            raise UserError(
+                f"{short(call.model_name)} has no structured outputs; use result_mode='tool' or 'prompted'."
+            )
         schema = closed_schema(parameters.result_schema)
         if schema is None:
             raise UserError(

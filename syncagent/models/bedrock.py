@@ -22,8 +22,9 @@ from ._bedrock_answer import decode, decode_count, decode_error
 from ._bedrock_messages import MOST_POINTS, Conversation, cache_point, plain_name
 from ._bedrock_stream import decode_stream
 from ._building import joined_quirks, speaking
-from ._requests import named_tool, tell_dropped
+from ._requests import named_tool, not_written, tell_dropped
 from ._schemas import closed_schema
+from ._words import short
 from .profiles import infer_profile
 from .wire import ModelCall, ProviderWire, WireRequest
 from .wire_model import WireModel
@@ -156,7 +157,7 @@ def _body(call: ModelCall) -> dict[str, str]:
     try:
         return _fields(call)
     except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+        raise not_written(call, error) from None
 
 
 def _fields(call: ModelCall) -> dict[str, str]:
@@ -191,7 +192,7 @@ def _cache(talk: Conversation, tools: list[str], call: ModelCall) -> None:
     room = MOST_POINTS - sum('"cachePoint":' in tool for tool in tools)
     if ttl is not None:
         if not kept:
-            _log.debug("%s %s: the model keeps no prompt cache", call.provider_name, call.model_name)
+            _log.debug("%s %s: the model keeps no prompt cache", call.provider_name, short(call.model_name))
             return
         if "tools" in kept and tools and room == MOST_POINTS:
             tools.append(cache_point(ttl))
@@ -241,7 +242,7 @@ def _choose(
     if choice == "none":
         if not called:
             return [], None
-        _log.debug("%s %s: tools that were called cannot be hidden", call.provider_name, call.model_name)
+        _log.debug("%s %s: tools that were called cannot be hidden", call.provider_name, short(call.model_name))
         choice = "auto"
     if choice not in ("auto", "required"):
         named = named_tool(choice, tools)
@@ -251,7 +252,7 @@ def _choose(
     if choice == "required" and "any" in obeyed and not (asked is None and _thinks(call)):
         return tools, {"any": {}}
     if choice == "required":
-        _log.debug("%s %s: no tool can be forced", call.provider_name, call.model_name)
+        _log.debug("%s %s: no tool can be forced", call.provider_name, short(call.model_name))
     return tools, {"auto": {}} if "auto" in obeyed else None
 
 
@@ -273,7 +274,9 @@ def _output_config(call: ModelCall) -> dict[str, Any]:
         output["effort"] = call.settings["bedrock_effort"]
     if parameters.result_mode == "native" and parameters.result_schema is not None:
         if not call.quirks.get("native", True):
-            raise UserError(f"{call.model_name} has no structured outputs; use result_mode='tool' or 'prompted'.")
+            raise UserError(
+                f"{short(call.model_name)} has no structured outputs; use result_mode='tool' or 'prompted'."
+            )
         schema = closed_schema(parameters.result_schema)
         if schema is None:
             raise UserError(

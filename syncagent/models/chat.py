@@ -28,9 +28,10 @@ from ..messages import (
 )
 from ._chat_answer import NO_QUIRKS, decode, decode_error
 from ._chat_content import content_pieces
-from ._requests import named_tool, return_text, tell_dropped
+from ._requests import named_tool, not_written, return_text, tell_dropped
 from ._schemas import limit_strings, strict_schema
 from ._tables import by_base
+from ._words import short
 from .wire import ErrorInfo, ModelCall, ResponseInfo, WireRequest
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def encode(call: ModelCall) -> WireRequest:
     try:
         text = _body(call)
     except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+        raise not_written(call, error) from None
     # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
     return WireRequest(call.quirks.get("path", "/chat/completions"), text.encode("utf-8", "backslashreplace"))
 
@@ -146,7 +147,7 @@ def _body(call: ModelCall) -> str:
     if parameters.result_mode == "native" and parameters.result_schema is not None:
         if not call.quirks.get("native", True):
             raise UserError(
-                f"{call.provider_name} {call.model_name} has no JSON schema for its answers; "
+                f"{call.provider_name} {short(call.model_name)} has no JSON schema for its answers; "
                 "use result_mode='tool' or 'prompted'."
             )
         body["response_format"] = _response_format(parameters.result_schema, call)

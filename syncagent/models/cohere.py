@@ -35,8 +35,9 @@ from ..providers.base import Provider
 from ..settings import ModelSettings
 from ._building import speaking
 from ._cohere_answer import decode, decode_error, decode_stream
-from ._requests import named_tool, return_text, tell_dropped
+from ._requests import named_tool, not_written, return_text, tell_dropped
 from ._tables import by_base
+from ._words import quoted_type
 from .wire import ModelCall, ProviderWire, WireRequest
 from .wire_model import WireModel
 
@@ -105,6 +106,14 @@ def encode(call: ModelCall) -> WireRequest:
     Raises:
         UserError: content that the API has no place for, or that has no JSON form.
     """
+    try:
+        text = dump_str(_body(call))
+    except TypeError as error:
+        raise not_written(call, error) from None
+    return WireRequest("/v2/chat", text.encode("utf-8", "backslashreplace"))
+
+
+def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {"model": call.model_name, "messages": _messages(call), "stream": call.stream}
     parameters = call.parameters
     if parameters.function_tools or parameters.result_tools or parameters.native_tools:
@@ -112,11 +121,7 @@ def encode(call: ModelCall) -> WireRequest:
     if parameters.result_mode == "native" and parameters.result_schema is not None:
         body["response_format"] = {"type": "json_object", "json_schema": parameters.result_schema}
     _settings(call, body)
-    try:
-        text = dump_str(body)
-    except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
-    return WireRequest("/v2/chat", text.encode("utf-8", "backslashreplace"))
+    return body
 
 
 # --- messages --------------------------------------------------------------------------------------
@@ -250,7 +255,7 @@ def _binary(item: BinaryContent) -> dict[str, Any]:
 
 
 def _refused(item: Union[AudioUrl, VideoUrl, DocumentUrl, BinaryContent]) -> dict[str, Any]:
-    kind = f" of the type {item.media_type!r}" if isinstance(item, BinaryContent) else ""
+    kind = f" of the type {quoted_type(item.media_type)}" if isinstance(item, BinaryContent) else ""
     raise UserError(
         f"This API takes text and images; got {type(item).__name__}{kind}. Pass a document's text, "
         "or give it as the setting cohere_documents."

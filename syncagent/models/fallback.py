@@ -22,6 +22,7 @@ from ..exceptions import (
     UserError,
 )
 from ..schema.signature import refuse_coroutine
+from ._words import short
 from .base import Model, response_of
 from .profiles import ModelProfile
 from .streamed_response import StreamedResponse
@@ -171,7 +172,7 @@ class FallbackModel(Model):
         self, error: Exception, model: Model, failures: list[Exception], parameters: ModelRequestParameters
     ) -> None:
         failures.append(error)
-        _log.warning("Model %s failed with %s.", model.model_name, type(error).__name__)
+        _log.warning("Model %s failed with %s.", short(model.model_name), type(error).__name__)
         if len(failures) < len(self.models):
             try:
                 parameters.deadline.check()

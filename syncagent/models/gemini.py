@@ -22,7 +22,8 @@ from ._frames import parse_frame
 from ._gemini_answer import Reader, decode, decode_count, decode_error
 from ._gemini_contents import contents_of
 from ._gemini_schema import gemini_schema
-from ._requests import tell_dropped
+from ._requests import not_written, tell_dropped
+from ._words import short
 from .profiles import infer_profile
 from .wire import ModelCall, ProviderWire, ResponseInfo, WireRequest
 from .wire_model import WireModel
@@ -169,7 +170,7 @@ def _name(call: ModelCall) -> str:
     name = call.model_name
     steps = name.split("/")
     if any(step in ("", ".", "..") for step in steps):
-        raise UserError(f"A model's name has no empty steps; got {name!r}.")
+        raise UserError(f"A model's name has no empty steps; got {short(name)!r}.")
     if call.quirks.get("publishers"):
         if steps[0] not in ("publishers", "endpoints"):
             publisher, _, model = name.rpartition("/")
@@ -187,7 +188,7 @@ def _written(body: Mapping[str, Any], call: ModelCall) -> bytes:
     try:
         return dump_bytes(body)
     except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+        raise not_written(call, error) from None
 
 
 def _body(call: ModelCall) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Union
 from ..exceptions import UserError
 from ..providers.registry import added_class, added_names
 from ..providers.table import ALIASES, ROWS
+from ._words import short
 from .base import Model
 
 if TYPE_CHECKING:
@@ -328,12 +329,12 @@ def _resolved(model: str) -> tuple[str, str, str]:
     row = ROWS.get(provider, row)
     if row is None or not name.strip():
         raise UserError(
-            f"Unknown model: {model}. A model is named provider:model, such as 'openai:gpt-4o', with one of the "
+            f"Unknown model: {short(model)}. A model is named provider:model, such as 'openai:gpt-4o', with one of the "
             f"providers {', '.join(sorted({*ROWS, *_SECOND, *added_names()}))}; or it is 'local', which runs on this "
             "machine, or 'test'."
         )
     if row.wire not in _MODELS:
-        raise UserError(f"The provider {provider!r} speaks {row.wire!r}; known wires are {', '.join(_MODELS)}.")
+        raise UserError(f"The provider {short(provider)!r} speaks {row.wire!r}; known wires are {', '.join(_MODELS)}.")
     return provider, _MODELS[row.wire], name
 
 

@@ -18,11 +18,12 @@ from ..providers.base import Provider
 from ..settings import ModelSettings
 from ._building import joined_quirks, speaking
 from ._chat_answer import NO_QUIRKS, decode_error
-from ._requests import tell_dropped
+from ._requests import not_written, tell_dropped
 from ._responses_answer import RUNNING, decode, decode_count
 from ._responses_input import declared_names, input_items
 from ._responses_stream import decode_stream
 from ._schemas import limit_strings, strict_schema
+from ._words import short
 from .chat import QUIRKS
 from .profiles import ModelProfile, infer_profile
 from .wire import ErrorInfo, ModelCall, ResponseInfo, Wire, WireRequest
@@ -110,7 +111,7 @@ class OpenAIResponsesModel(WireModel):
     ) -> None:
         provider = speaking(provider, ("chat", "groq"), "OpenAI's Responses API")
         if profile is None:
-            profile = _profile(provider.name, model_name)
+            profile = _profile(provider.name, model_name if isinstance(model_name, str) else "")
         quirks = joined_quirks(QUIRKS, provider.row.quirks, profile.quirks)
         if system_prompt_role is not None:
             if system_prompt_role not in ("system", "developer", "user"):
@@ -139,7 +140,7 @@ class OpenAIResponsesModel(WireModel):
                 model_request_parameters.deadline.sleep(wait)
             except (DeadlineExceeded, RunCancelled):
                 _log.info("%s %s goes on with the response %s in the background; its usage is not counted",
-                          self.system, self.model_name, response.provider_response_id)  # fmt: skip
+                          self.system, short(self.model_name), response.provider_response_id)  # fmt: skip
                 raise
             wait = min(wait * 2, _LONGEST_WAIT)
             response = self._again(response.provider_response_id or "", model_settings, model_request_parameters)
@@ -231,7 +232,9 @@ class _Retrieval(ResponsesWire):
 
     def encode(self, call: ModelCall) -> WireRequest:
         """The address of the response."""
-        return WireRequest(f"{_path(call.quirks)}/{percent_encoded(self._identifier, safe='')}", b"", "GET")
+        # What UTF-8 does not have is asked for as "?": the server's own id is the server's to know.
+        identifier = percent_encoded(self._identifier, safe="", errors="replace")
+        return WireRequest(f"{_path(call.quirks)}/{identifier}", b"", "GET")
 
 
 def encode(call: ModelCall) -> WireRequest:
@@ -253,7 +256,7 @@ def _request(path: str, call: ModelCall, keys: Optional[frozenset[str]] = None) 
     try:
         body = _body(call)
     except TypeError as error:
-        raise UserError(f"The request to {call.provider_name} {call.model_name} cannot be written: {error}") from error
+        raise not_written(call, error) from None
     members = [f'"{key}":{value}' for key, value in body.items() if keys is None or key in keys]
     # The error handler writes lone surrogates as \ud800, which is how JSON escapes them.
     return WireRequest(path, ("{" + ",".join(members) + "}").encode("utf-8", "backslashreplace"))

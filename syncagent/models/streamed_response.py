@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from time import monotonic
-from typing import Optional, Protocol, Union
+from typing import Any, Optional, Protocol, Union
 
 from ..messages import (
     ModelResponse,
@@ -283,13 +283,15 @@ class StreamedResponse:
 class _Growing:
     """One part of a stream while it grows; text is joined once, when somebody looks."""
 
-    __slots__ = ("blocks", "chunks", "is_text", "part")
+    __slots__ = ("blocks", "chunks", "fields", "is_text", "names", "part")
 
     def __init__(self, part: Union[ModelResponsePart, ToolCallPartDelta]) -> None:
         self.part = part
         self.is_text = type(part) is TextPart
         self.chunks: list[str] = []
         self.blocks: list[str] = []
+        self.names: list[str] = []  # of a tool call whose name goes on
+        self.fields: list[dict[str, Any]] = []  # of a tool call whose arguments come as objects
 
     def add(self, delta: Union[TextPartDelta, ThinkingPartDelta, ToolCallPartDelta]) -> None:
         part = self.part
@@ -298,19 +300,21 @@ class _Growing:
         elif (
             type(delta) is ToolCallPartDelta
             and type(part) is ToolCallPart
-            and type(delta.args_delta) is str
-            and type(part.args) is str
-            and not delta.tool_name_delta
             and delta.tool_call_id in (None, part.tool_call_id)
+            and (type(delta.args_delta) is type(part.args) or delta.args_delta is None)
         ):
-            self.chunks.append(delta.args_delta)
-        elif (
-            type(delta) is ThinkingPartDelta
-            and type(part) is ThinkingPart
-            and delta.signature_delta is None
-            and delta.provider_name in (None, part.provider_name)
-        ):
+            if delta.tool_name_delta:
+                self.names.append(delta.tool_name_delta)
+            if type(delta.args_delta) is str:
+                self.chunks.append(delta.args_delta)
+            elif delta.args_delta is not None:
+                self.fields.append(delta.args_delta)  # type: ignore[arg-type] # it is no text
+        elif type(delta) is ThinkingPartDelta and type(part) is ThinkingPart:
             self.chunks.append(delta.content_delta or "")
+            if delta.signature_delta is not None or delta.provider_name not in (None, part.provider_name):
+                signature = part.signature if delta.signature_delta is None else delta.signature_delta
+                # A new one: that which was handed out stays as it was.
+                self.part = ThinkingPart(part.content, part.id, signature, delta.provider_name or part.provider_name)
         else:
             self.part = delta.apply(self.whole())  # type: ignore[arg-type] # apply refuses what does not fit
         if len(self.chunks) > _MOST_PIECES:
@@ -326,6 +330,16 @@ class _Growing:
 
     def whole(self) -> Union[ModelResponsePart, ToolCallPartDelta]:
         """The part so far. A grown part is a new object: one that was handed out stays as it was."""
+        part = self.part
+        if (self.names or self.fields) and isinstance(part, ToolCallPart):
+            args = part.args
+            if isinstance(args, dict):
+                args = dict(args)
+                for more in self.fields:
+                    args.update(more)
+            self.part = ToolCallPart("".join([part.tool_name, *self.names]), args, part.tool_call_id)
+            self.names.clear()
+            self.fields.clear()
         if not self.chunks and not self.blocks:
             return self.part
         self._begin_blocks()

@@ -150,7 +150,7 @@ def test_usage(counts: dict[str, Any], usage: Usage) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ([], "the body: expected an object, got list"),
+        ([], "the body: expected an object, got an empty list"),
         ({}, "output: expected an object, got nothing"),
         ({"output": {}}, "output.message: expected an object, got nothing"),
         ({"output": {"message": {"content": "a"}}}, "output.message.content: expected a list, got str"),
@@ -169,8 +169,8 @@ def test_usage(counts: dict[str, Any], usage: Usage) -> None:
         (_body({"citationsContent": {"citations": 3}}), "output.message.content[0].citationsContent: expected lists"),
         (_body(stopReason=3), "stopReason: expected text, got int"),
         (_body(usage=3), "usage: expected an object, got int"),
-        (_body(usage={"inputTokens": -1}), "usage.inputTokens: expected a number of tokens, got '-1'"),
-        (_body(usage={"outputTokens": True}), "usage.outputTokens: expected a number of tokens, got 'True'"),
+        (_body(usage={"inputTokens": -1}), "usage.inputTokens: expected a number of tokens, got another number"),
+        (_body(usage={"outputTokens": True}), "usage.outputTokens: expected a number of tokens, got bool"),
         ({"message": "No.", "__type": "x#OddException"}, "the provider sent an error: No. (OddException)"),
         ({"Message": "No."}, "the provider sent an error: No."),
         ({"__type": "OddException"}, "the provider sent an error: without a message (OddException)"),

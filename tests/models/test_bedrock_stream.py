@@ -117,7 +117,7 @@ def test_calls() -> None:
 
 
 def test_thinking() -> None:
-    """Thinking comes in pieces, and its signature too; the last one told is the whole."""
+    """Thinking comes in pieces, and its signature too, which is told once it is whole."""
     stream = _stream(
         _delta(0, reasoningContent={"text": "h"}),
         _delta(0, reasoningContent={"text": "m"}),
@@ -130,10 +130,19 @@ def test_thinking() -> None:
     assert list(stream) == [
         PartStartEvent(0, ThinkingPart("h", None, None, "bedrock")),
         PartDeltaEvent(0, ThinkingPartDelta("m", None)),
-        PartDeltaEvent(0, ThinkingPartDelta(None, "s1")),
         PartDeltaEvent(0, ThinkingPartDelta(None, "s1s2")),
     ]
     assert stream.get().parts == [ThinkingPart("hm", None, "s1s2", "bedrock")]
+
+
+def test_proof_without_thinking() -> None:
+    """A signature alone makes a part; what comes for a block after its end is another one."""
+    proof = _delta(0, reasoningContent={"signature": "s"})
+    assert _parts(proof, _stop(0), proof, _stop(0)) == [
+        ThinkingPart("", None, "s", "bedrock"),
+        ThinkingPart("", None, "s", "bedrock"),
+    ]
+    assert _parts(proof) == [ThinkingPart("", None, "s", "bedrock")], "its end was not said"
 
 
 def test_redacted_thinking() -> None:
@@ -175,12 +184,17 @@ def test_server_tools() -> None:
 
 
 def test_images() -> None:
-    """An image is kept, its bytes in one."""
+    """An image is kept, its bytes in one; an address after them stands in their place, and bytes after it anew."""
     source = [{"source": {"bytes": base64.b64encode(piece).decode()}} for piece in (b"a", b"bc")]
     (one,) = _parts(_start(0, image={"format": "png"}), _delta(0, image=source[0]), _stop(0))
     assert one.data == {"image": {"format": "png", "source": {"bytes": "YQ=="}}}
     (both,) = _parts(_start(0, image={"format": "png"}), *(_delta(0, image=piece) for piece in source), _stop(0))
     assert both.data == {"image": {"format": "png", "source": {"bytes": "YWJj"}}}
+    address: Any = {"source": {"s3Location": {"uri": "s3://a/b"}}}
+    for last, kept in (((), address["source"]), ((source[1],), source[1]["source"])):
+        pieces = [_delta(0, image=piece) for piece in (*source, address, *last)]
+        (other,) = _parts(_start(0, image={"format": "png"}), *pieces, _stop(0))
+        assert other.data == {"image": {"format": "png", "source": kept}}
     (none,) = _parts(_start(0, image={"format": "png"}), _delta(0, image={"error": {"message": "No."}}), _stop(0))
     assert none.data == {"image": {"format": "png", "error": {"message": "No."}}}
 
@@ -252,7 +266,7 @@ _USE = {"toolUse": {"toolUseId": "1", "name": "t"}}
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([("metadata", [])], "an event of the stream: expected an object, got list"),
+        ([("metadata", [])], "an event of the stream: expected an object, got an empty list"),
         ([("contentBlockStop", {})], "contentBlockStop.contentBlockIndex: expected a number, got nothing"),
         ([_start(0, toolUse=3)], "contentBlockStart.start.toolUse: expected an object, got int"),
         ([_start(0, toolUse=None), _stop(0)], "contentBlockStart.start.toolUse: expected an object, got nothing"),

@@ -212,11 +212,11 @@ def _calls(call: object) -> dict[str, Any]:
         ({"choices": [{"message": {}}], "usage": 3}, "usage: expected an object, got int"),
         (
             {"choices": [{"message": {}}], "usage": {"prompt_tokens": "3"}},
-            "usage.prompt_tokens: expected a number of tokens, got '3'",
+            "usage.prompt_tokens: expected a number of tokens, got str",
         ),
         (
             {"choices": [{"message": {}}], "usage": {"total_tokens": -1}},
-            "usage.total_tokens: expected a number of tokens, got '-1'",
+            "usage.total_tokens: expected a number of tokens, got another number",
         ),
         ({"error": {"message": "Overloaded", "code": 529}}, "the provider sent an error: Overloaded (529)"),
         ({"error": {"type": "odd"}}, "the provider sent an error: without a message (odd)"),

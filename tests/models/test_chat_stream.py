@@ -209,6 +209,13 @@ def test_refusal() -> None:
     assert _read(_delta({"content": "a"}), *pieces, _delta(finish_reason="stop"))[0].finish_reason == "stop"
 
 
+def test_refusal_after_the_end() -> None:
+    """What a model goes on to decline after its finish reason is in the details too."""
+    pieces = [_delta({"refusal": "I "}, finish_reason="stop"), _delta({"refusal": "can't."}, finish_reason="stop")]
+    response, _ = _read(*pieces, _END)
+    assert response.provider_details == {"finish_reason": "stop", "refusal": "I can't."}
+
+
 def test_logprobs() -> None:
     """Log probabilities are gathered in the details."""
     response, _ = _read(
@@ -280,7 +287,7 @@ def test_chunks_of_another_shape(chunk: Any, text: str) -> None:
 
 def test_changed_id() -> None:
     """A piece with another id and no name belongs to no call."""
-    with pytest.raises(ValueError, match=r"tool_calls\[0\]\.id: expected '1' as before, got '2'"):
+    with pytest.raises(ValueError, match=r"tool_calls\[0\]\.id: expected the same as before, .* got another one$"):
         _read(_calls({"index": 0, "id": "1", "function": {"name": "a"}}), _calls({"index": 0, "id": "2"}))
 
 

@@ -245,19 +245,19 @@ def test_lone_surrogates() -> None:
         ({"message": {"content": 3}}, r"^message\.content: expected a list, got int$"),
         ({"message": {"content": [3]}}, r"^message\.content\[0\]: expected an object, got int$"),
         ({"message": {"content": [{"type": "text"}]}}, r"^message\.content\[0\]\.text: expected text, got nothing$"),
-        ({"message": {"content": [{"type": "thinking", "thinking": []}]}}, r"thinking: expected text, got list$"),
+        ({"message": {"content": [{"type": "thinking", "thinking": []}]}}, r"thinking: expected text, got an empty"),
         ({"message": {"tool_calls": {}}}, r"^message\.tool_calls: expected a list, got dict$"),
         ({"message": {"tool_calls": ["x"]}}, r"^message\.tool_calls\[0\]: expected an object, got str$"),
         ({"message": {"tool_calls": [{}]}}, r"^message\.tool_calls\[0\]\.function: expected an object, got nothing$"),
         ({"message": {"tool_calls": [{"function": {"name": ""}}]}}, r"expected the name of a tool, got an empty text$"),
         ({"message": {"tool_calls": [{"function": {"name": "a", "arguments": {}}}]}}, r"arguments: expected text"),
         ({"id": 3}, r"^id: expected text, got int$"),
-        ({"usage": []}, r"^usage: expected an object, got list$"),
+        ({"usage": []}, r"^usage: expected an object, got an empty list$"),
         ({"usage": {"tokens": 3}}, r"^usage\.tokens: expected an object, got int$"),
         ({"usage": {"tokens": {"input_tokens": 1.5}}}, r"^usage\.tokens\.input_tokens: expected a number of tokens"),
         ({"usage": {"billed_units": {"search_units": -1}}}, r"^usage\.billed_units\.search_units: expected a number"),
-        ({"usage": {"cached_tokens": True}}, r"^usage\.cached_tokens: expected a number of tokens, got 'True'$"),
-        ({"usage": {"tokens": {"input_tokens": float("inf")}}}, r"expected a number of tokens, got 'inf'$"),
+        ({"usage": {"cached_tokens": True}}, r"^usage\.cached_tokens: expected a number of tokens, got bool$"),
+        ({"usage": {"tokens": {"input_tokens": float("inf")}}}, r"expected a number of tokens, got another number$"),
     ],
 )
 def test_other_shapes(changes: dict[str, Any], match: str) -> None:
@@ -268,7 +268,7 @@ def test_other_shapes(changes: dict[str, Any], match: str) -> None:
 
 def test_no_object() -> None:
     """A body that is no object is refused."""
-    with pytest.raises(ValueError, match=r"^the body: expected an object, got list$"):
+    with pytest.raises(ValueError, match=r"^the body: expected an object, got an empty list$"):
         decode([])  # type: ignore[arg-type] # that is what came
 
 

@@ -438,7 +438,7 @@ def test_count() -> None:
     for body, words in (
         ([], "the body: expected an object"),
         ({}, "^totalTokens: expected a number of tokens, got nothing"),
-        ({"totalTokens": "31"}, "^totalTokens: expected a number of tokens, got '31'"),
+        ({"totalTokens": "31"}, "^totalTokens: expected a number of tokens, got str"),
     ):
         with pytest.raises(ValueError, match=words):
             _WIRE.decode_count(body)  # type: ignore[arg-type] # what is refused

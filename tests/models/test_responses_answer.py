@@ -235,8 +235,11 @@ def test_usage() -> None:
         ),
         ({"output": [], "status": 3}, "status: expected text, got int"),
         ({"output": [], "usage": 3}, "usage: expected an object, got int"),
-        ({"output": [], "usage": {"input_tokens": "3"}}, "usage.input_tokens: expected a number of tokens, got '3'"),
-        ({"output": [], "usage": {"total_tokens": -1}}, "usage.total_tokens: expected a number of tokens, got '-1'"),
+        ({"output": [], "usage": {"input_tokens": "3"}}, "usage.input_tokens: expected a number of tokens, got str"),
+        (
+            {"output": [], "usage": {"total_tokens": -1}},
+            "usage.total_tokens: expected a number of tokens, got another number",
+        ),
         ({"output": [], "status": "failed"}, "the provider sent an error: the response failed"),
         ({"output": [], "status": "cancelled"}, "the provider sent an error: the response was cancelled"),
         (
@@ -261,7 +264,7 @@ def test_count() -> None:
     for body, words in (
         ([], "the body: expected an object, got an empty list"),
         ({}, "input_tokens: expected a number of tokens, got nothing"),
-        ({"input_tokens": "many"}, "input_tokens: expected a number of tokens, got 'many'"),
+        ({"input_tokens": "many"}, "input_tokens: expected a number of tokens, got str"),
         ({"error": {"message": "No."}}, "the provider sent an error: No."),
     ):
         with pytest.raises(ValueError, match=f"^{words}$"):
