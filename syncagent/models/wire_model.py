@@ -16,6 +16,7 @@ from ..transport import HttpRequest
 from ..transport.answers import hidden, shown
 from . import check_allow_model_requests
 from ._inline import inlined
+from ._words import short
 from .base import Model
 from .profiles import ModelProfile, infer_profile
 from .wire import MISREAD, CountingWire, ModelCall, Wire
@@ -49,7 +50,7 @@ class WireModel(Model):
         downloads: what holds for URLs whose bytes have to be sent; None for public addresses and 20 MiB.
 
     Raises:
-        UserError: the name is empty.
+        UserError: the name is empty, or holds characters that no URL and no JSON can.
     """
 
     downloads: Optional[DownloadRules] = None
@@ -65,7 +66,14 @@ class WireModel(Model):
         quirks: Mapping[str, Any] = _NO_SETTINGS,
     ) -> None:
         if not isinstance(model_name, str) or not model_name.strip():
-            raise UserError(f"A model's name is a text such as 'gpt-4o'; got {model_name!r}.")
+            shown = repr(short(model_name)) if isinstance(model_name, str) else type(model_name).__name__
+            raise UserError(f"A model's name is a text such as 'gpt-4o'; got {shown}.")
+        try:
+            model_name.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"A model's name is a text that can be sent; {short(model_name)!r} has half a surrogate pair in it."
+            ) from None
         self._model_name = model_name
         self._wire = wire
         self._provider = provider
@@ -74,7 +82,7 @@ class WireModel(Model):
         self._settings: ModelSettings = cast("ModelSettings", {**self._profile.settings, **(settings or {})})
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._model_name!r}, provider={self._provider!r})"
+        return f"{type(self).__name__}({short(self._model_name)!r}, provider={self._provider!r})"
 
     @property
     def model_name(self) -> str:
@@ -262,7 +270,7 @@ class WireModel(Model):
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} while reading it: {error}"
         words = shown(words, hidden(request.headers, getattr(request.auth, "given", None)), request.body)
         found = ModelResponseError(
-            f"The answer of {self._provider.name} {self._model_name} cannot be used: {words}",
+            f"The answer of {self._provider.name} {short(self._model_name)} cannot be used: {words}",
             model_name=self._model_name,
             request_id=answer.request_id,
             attempts=answer.attempts,
