@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from syncagent.transport import HttpRequest, Transport
+from tests.faultserver import __main__ as by_hand
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -84,3 +88,19 @@ def no_wait(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(Deadline, "sleep", sleep)
     return waits
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that its own key signed, with the key behind it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command to make a certificate with")
+    return by_hand.certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def context(certificate: Path) -> ssl.SSLContext:
+    """The server's side."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(certificate)
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import responses
 
 from syncagent.deadline import Deadline
 from syncagent.exceptions import (
+    DeadlineExceeded,
     MissingKeyError,
     ModelAPIError,
     ModelConnectionError,
@@ -24,8 +26,10 @@ from syncagent.exceptions import (
     UserError,
 )
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, shared_transport
-from tests.faultserver import FaultServer
+from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver import scenarios as fault
+
+from .conftest import KEY
 
 Ask = Callable[..., HttpRequest]
 
@@ -56,6 +60,48 @@ def test_headers_of_the_caller_win(transport: Transport, ask: Ask) -> None:
         transport.send(request, Deadline())
     assert server.requests[0].headers["user-agent"] == "mine"
     assert server.requests[0].headers["idempotency-key"] == "key-1"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[list[bytes]]:
+    """The header lines of each request as they go out: a server's dict would hide those that are there twice."""
+    from syncagent.transport.connection import PlainConnection
+
+    seen: list[list[bytes]] = []
+    send_whole = PlainConnection.send_whole
+
+    def send(self: Any, data: memoryview, call: Any) -> None:
+        seen.append(bytes(data).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:])
+        send_whole(self, data, call)
+
+    monkeypatch.setattr(PlainConnection, "send_whole", send)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "ACCEPT-ENCODING", "authorization"])
+def test_no_header_goes_out_twice(transport: Transport, ask: Ask, written: list[list[bytes]], name: str) -> None:
+    """Whatever its case: the caller's key for idempotency wins over ours, our packing and the key over the caller's."""
+    with FaultServer(fault.ok) as server:
+        transport.send(ask(server.url, headers={name: "mine"}), Deadline())
+    (lines,) = written
+    names = [line.partition(b":")[0].lower() for line in lines]
+    assert len(set(names)) == len(names)
+    values = [line.partition(b": ")[2] for line in lines if line.lower().startswith(name.lower().encode())]
+    assert values == [
+        {"idempotency-key": b"mine", "accept-encoding": b"identity, gzip"}.get(name.lower(), f"Bearer {KEY}".encode())
+    ]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["ours", "the caller's session"])
+@pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding", "connection"])
+def test_headers_that_are_the_transports(ask: Ask, name: str, own: bool) -> None:
+    """Who says where the body ends could part a request in two; nothing is sent."""
+    with FaultServer(fault.ok) as server, requests.Session() as session:
+        transport = Transport(session=None if own else session)
+        with pytest.raises(UserError, match=f"{name} is the transport's own"):
+            transport.send(ask(server.url, headers={name: "3"}), Deadline())
+        transport.close()
+    assert server.connections == 0
 
 
 def test_get_has_neither_body_nor_key(transport: Transport, ask: Ask) -> None:
@@ -309,6 +355,42 @@ def test_the_deadline_through_a_callers_session(ask: Ask, scenario: Any) -> None
         with pytest.raises(RuntimeError, match="deadline"):
             Transport(session=session).send(ask(server.url), Deadline(0.5))
         assert time.monotonic() - began < 0.75
+
+
+def drip_framing(peer: Peer, request: Request) -> None:
+    """A chunk's size line whose extension never ends: to http.client one read of many bytes."""
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;")
+    while not peer.server.stopping.is_set():
+        peer.send(b"x")
+        peer.pause(0.1)
+
+
+def test_framing_that_drips_through_a_callers_session(ask: Ask) -> None:
+    """The deadline holds inside of a read of http.client's, too."""
+    import time
+
+    with FaultServer(drip_framing) as server, requests.Session() as session:
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            Transport(session=session).send(ask(server.url), Deadline(0.5))
+        assert time.monotonic() - began < 0.75
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["ours", "the caller's session"])
+def test_an_end_in_the_middle_shows_no_headers(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """What a worker's abort raises in a blocked send comes out as itself, without frames whose variables hold keys."""
+    error = SystemExit(1)
+
+    def abort(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", abort)
+    with requests.Session() as session, pytest.raises(SystemExit) as caught:
+        (transport if own else Transport(session=session)).send(ask("http://127.0.0.1:9/"), Deadline())
+    assert caught.value is error
+    assert KEY not in "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
 
 def test_cancelling_through_a_callers_session(ask: Ask) -> None:

@@ -16,6 +16,7 @@ import pytest
 from syncagent.deadline import Deadline
 from syncagent.exceptions import (
     DeadlineExceeded,
+    ModelAPIError,
     ModelConnectionError,
     ModelHTTPError,
     ModelOverloadedError,
@@ -28,7 +29,7 @@ from syncagent.transport import RetryPolicy
 from syncagent.transport import download as module
 from syncagent.transport.download import Downloaded, download
 from tests.faultserver import FaultServer, Peer, Request, Scenario
-from tests.faultserver.scenarios import in_turn, say, silent
+from tests.faultserver.scenarios import in_turn, raw, say, silent
 
 _NEVER = RetryPolicy(max_retries=0)
 _PNG = b"\x89PNG\r\n"
@@ -175,6 +176,31 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(canary: FaultServ
     assert download(url, allow=["FILES.example"], resolve=resolve) == Downloaded(_PNG, "image/png")
     assert asked == ["files.example"]
     assert canary.requests[0].headers["host"] == f"files.example:{canary.port}"
+
+
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "204 No Content", "206 Partial Content"])
+def test_a_part_is_not_the_whole(status: str) -> None:
+    """Nothing is asked for in parts, so that a part, or the promise of one, is no answer."""
+    with FaultServer(say(status, _PNG[:5], "Content-Type: image/png", "Content-Range: bytes 0-4/100")) as server:
+        with pytest.raises(ModelResponseError, match=f"expected the whole of it, got status {status[:3]}"):
+            download(f"{server.origin}/a.png", allow=["127.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 10\r\n\r\n0123456789",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n01\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_cut_or_can_be_read_in_two_ways_is_no_file(answer: bytes) -> None:
+    """A cut head, nothing, two lengths and framing that nobody knows are errors, never a file."""
+    with FaultServer(raw(answer)) as server, pytest.raises(ModelAPIError):
+        download(f"{server.origin}/a.png", allow=["127.0.0.1"], retry_policy=RetryPolicy(max_retries=0))
 
 
 def test_what_is_sent(canary: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +21,10 @@ import pytest
 import requests
 
 from syncagent.deadline import Deadline
-from syncagent.exceptions import UserError
+from syncagent.exceptions import ModelConnectionError, UserError
 from syncagent.transport import HttpRequest, Transport
-from tests.faultserver import FaultServer
+from syncagent.transport import call as call_module
+from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver import scenarios as fault
 
 Ask = Callable[..., HttpRequest]
@@ -141,6 +147,97 @@ def test_a_callers_session_of_another_process(ask: Ask) -> None:
         assert ended_well(forked(lambda: making.send(ask(server.url), Deadline(5))))
         assert server.connections == 3
     made[0].close()
+
+
+def slow_chunks(peer: Peer, request: Request) -> None:
+    """Ten pieces, each of them a tenth of a second after the other."""
+    peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for number in range(10):
+        peer.send(b"2\r\n%d,\r\n" % number)
+        peer.pause(0.1)
+    peer.send(b"0\r\n\r\n")
+
+
+@needs_fork
+@pytest.mark.parametrize("what", ["read", "close", "cancel"])
+@pytest.mark.parametrize("hooks", [True, False], ids=["hooks", "no hooks"])
+def test_an_answer_under_way_is_the_parents(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, what: str, hooks: bool
+) -> None:
+    """
+    A child of a fork in the middle of a stream reads nothing of it, and nothing that it does ends it for the parent.
+
+    Also where the server that forks does not call Python's hooks.
+    """
+
+    def child() -> None:
+        if what == "cancel":
+            deadline.cancel()
+        elif what == "close":
+            stream.close()
+        else:
+            with pytest.raises(ModelConnectionError, match="forked") as caught:
+                list(stream)
+            assert not caught.value.retryable
+            stream.close()
+
+    if not hooks:
+        monkeypatch.setattr(call_module, "_bound", {})
+    deadline = Deadline(20)
+    with FaultServer(slow_chunks) as server, transport.stream(ask(server.url), deadline) as stream:
+        found = [next(stream)]
+        children = [forked(child) for _ in range(2)]
+        found += stream
+        assert all([ended_well(one) for one in children])
+        assert b"".join(found) == b"0,1,2,3,4,5,6,7,8,9,"
+
+
+@needs_fork
+def test_a_request_of_a_thread_is_not_ended_by_a_child(transport: Transport, ask: Ask) -> None:
+    """A child that cancels what its parent's threads wait for does not reach their connections."""
+
+    def child() -> None:
+        deadline.cancel()
+        gc.collect()
+
+    def answer(peer: Peer, request: Request) -> None:
+        came.set()
+        peer.pause(0.5)
+        peer.answer(b"mine")
+
+    came, found, deadline = threading.Event(), [], Deadline(20)
+    with FaultServer(answer) as server:
+        thread = threading.Thread(target=lambda: found.append(transport.send(ask(server.url), deadline).body))
+        thread.start()
+        assert came.wait(10)
+        assert ended_well(forked(child))
+        thread.join(20)
+        assert (found, len(server.requests)) == ([b"mine"], 1)
+
+
+@needs_fork
+def test_a_child_does_not_wait_for_an_import_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork while another thread imports what a first request brings waits for it: a child could do so for ever."""
+    (tmp_path / "requests_slowly.py").write_text(
+        "import time\nfrom syncagent_test_hook import begun\nbegun.set()\ntime.sleep(0.5)\n"
+    )
+    hook: Any = types.ModuleType("syncagent_test_hook")
+    hook.begun = threading.Event()
+    monkeypatch.setitem(sys.modules, "syncagent_test_hook", hook)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importing = threading.Thread(target=lambda: importlib.import_module("requests_slowly"))
+    importing.start()
+    assert hook.begun.wait(10)
+    child = forked(lambda: importlib.import_module("requests_slowly"))
+    importing.join(10)
+    end = time.monotonic() + 10
+    while not (state := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
+        time.sleep(0.02)
+    if not state[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert state == (child, 0)
+    del sys.modules["requests_slowly"]
 
 
 def test_a_callers_session_and_another_pid(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,3 +373,60 @@ print("well")
         [sys.executable, "-c", code, order], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
     assert done.stdout.endswith("well\n"), done.stderr
+
+
+@needs_fork
+@pytest.mark.parametrize("way", ["os", "gevent"])
+def test_greenlets_of_a_parent_read_nothing_in_its_child(way: str) -> None:
+    """
+    A fork among 20 greenlets that wait for answers: the parent's get all of them, the child's copies an error each.
+
+    gevent's greenlets live on in a child, so that both would read from the same connections.
+    """
+    pytest.importorskip("gevent")
+    code = """
+from gevent import monkey; monkey.patch_all()
+import os, subprocess, sys, gevent, gevent.os
+from syncagent.deadline import Deadline
+from syncagent.exceptions import ModelConnectionError
+from syncagent.transport import HttpRequest, RetryPolicy, Transport
+
+url, parent = sys.argv[1], os.getpid()
+transport = Transport(trust_env=False)
+
+def send(number):
+    body = b"%d" % number
+    request = HttpRequest("POST", url, headers={}, body=body)
+    if number % 2:
+        return transport.send(request, Deadline(20)).body == body
+    with transport.stream(request, Deadline(20)) as stream:
+        return b"".join(stream) == body
+
+jobs = [gevent.spawn(send, number) for number in range(20)]
+gevent.sleep(0.5)
+child = os.fork() if sys.argv[2] == "os" else gevent.os.fork()
+gevent.joinall(jobs, timeout=15)
+if not child:
+    kinds = {type(job.exception) for job in jobs}
+    texts = [str(job.exception) for job in jobs if "forked" in str(job.exception)]
+    body = b"the child's own"
+    own = transport.send(HttpRequest("POST", url, headers={}, body=body), Deadline(20)).body == body
+    os._exit(0 if (kinds, len(texts), own) == ({ModelConnectionError}, 20, True) else 1)
+_, state = os.waitpid(child, 0)
+assert [job.value for job in jobs] == [True] * 20, [job.exception for job in jobs]
+assert state == 0, state
+transport.close()
+print("well")
+"""
+
+    def slow(peer: Peer, request: Request) -> None:
+        peer.pause(1.5)
+        peer.answer(request.body)
+
+    with FaultServer(slow) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", code, server.url, way],
+            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.stdout.endswith("well\n"), done.stderr
+        assert len(server.requests) == 21

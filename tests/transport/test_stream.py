@@ -24,6 +24,7 @@ from syncagent.exceptions import (
     RunCancelled,
 )
 from syncagent.transport import Frame, HttpRequest, HttpStream, Transport, sse_frames
+from syncagent.transport.pool import RawAnswer
 from tests.faultserver import FaultServer, Peer, Scenario
 from tests.faultserver import scenarios as fault
 
@@ -382,6 +383,50 @@ def test_an_interrupt_leaves_no_socket(transport: Transport, ask: Ask) -> None:
             assert transport.send(ask(server.url), Deadline()).json() == {"ok": True}
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_reader_closes_what_another_thread_gave_up(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket stays open until its reader is back: its number could be another connection's by then."""
+    closed: list[object] = []
+    close = RawAnswer.close
+
+    def noted(self: RawAnswer) -> None:
+        closed.append(threading.current_thread())
+        close(self)
+
+    def read() -> None:
+        with pytest.raises(RunCancelled):
+            list(stream)
+
+    monkeypatch.setattr(RawAnswer, "close", noted)
+    with FaultServer(fault.silent_body) as server, transport.stream(ask(server.url), Deadline(20)) as stream:
+        reader = threading.Thread(target=read)
+        reader.start()
+        body = stream._body
+        end = time.monotonic() + 10
+        while not (body._reading and body._reader is not None and not body._reader.ahead) and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)  # from there to the read itself
+        stream.close()
+        reader.join(10)
+        assert not reader.is_alive()
+    assert closed == [reader]
+
+
+def test_what_ends_a_stream_knows_its_tries(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
+    """The deadline that ends a stream says how often it was asked for, and since when."""
+    with FaultServer(fault.in_turn(fault.fin, fault.silent_body)) as server:
+        with transport.stream(ask(server.url), Deadline(0.5)) as stream, pytest.raises(DeadlineExceeded) as caught:
+            list(stream)
+    assert caught.value.attempts == 2
+    assert caught.value.elapsed is not None and caught.value.elapsed > 0.4
+
+
+def test_a_stream_that_was_never_made() -> None:
+    """One whose making was interrupted is collected without a word."""
+    HttpStream.__new__(HttpStream).close()
 
 
 def test_keep_alive_is_asked_of_the_system(transport: Transport, ask: Ask) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import threading
 import time
@@ -15,26 +14,9 @@ from syncagent.deadline import Deadline
 from syncagent.exceptions import DeadlineExceeded, ModelConnectionError, ModelTimeoutError, RunCancelled, UserError
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, sse_frames
 from tests.faultserver import FaultServer, Peer, Request
-from tests.faultserver import __main__ as by_hand
 from tests.faultserver import scenarios as fault
 
 Ask = Callable[..., HttpRequest]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that its own key signed, with the key behind it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl command to make a certificate with")
-    return by_hand.certificate(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def context(certificate: Path) -> ssl.SSLContext:
-    """The server's side."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(certificate)
-    return made
 
 
 def trusting(certificate: Path) -> Transport:

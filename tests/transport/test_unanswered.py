@@ -161,6 +161,18 @@ def test_beside_an_agent(model_of: Callable[..., OpenAIModel], no_wait: list[flo
         assert (found.usage.details or {}).get("unanswered_requests") == 1
 
 
+def test_chunks_of_vectors_before_one_that_fails(
+    model_of: Callable[..., OpenAIModel], no_wait: list[float]
+) -> None:
+    """What was lost for the texts that came first is on the error of those that did not come."""
+    vectors = b'{"data": [' + b",".join(b'{"index": %d, "embedding": [1.0]}' % i for i in range(2048)) + b"]}"
+    with FaultServer(fault.in_turn(fault.fin, fault.say("200 OK", vectors, "Connection: close"), fault.fin)) as server:
+        with pytest.raises(AgentRunError) as caught:
+            embed(["Hi"] * 2049, "openai:text-embedding-3-small", provider=model_of(server).provider)
+        assert len(server.requests) == 5
+    assert caught.value.unanswered_requests == 4
+
+
 def test_one_key_for_all_tries(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
     """A server that knows idempotency keys sees that three tries are one request."""
     with FaultServer(fault.in_turn(fault.fin, fault.reset, fault.ok)) as server:
