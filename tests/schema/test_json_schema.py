@@ -279,7 +279,7 @@ class WrongPair(typing.NamedTuple):
         (type[int], "is not supported; use a string or a Literal."),
         (Opaque, "Opaque: Thing has no form in JSON; give <Opaque.A: "),
         (Literal[Opaque.A], "Thing has no form in JSON"),
-        (3, "int: int is not supported; it is a value and no type; use a type that JSON has a form of."),
+        (3, "3: 3 is not supported; it is a value and no type; use a type that JSON has a form of."),
         ([], "is not supported"),
         ("Item", "the name 'Item' cannot be looked up from here"),
         (BareList["Item"], "[]: the name 'Item' cannot be looked up from here"),
