@@ -39,8 +39,8 @@ def repeats(text: str, asked: bytes) -> bool:
     """
     Whether *text* holds sixteen letters and digits in a row of the request *asked*, or one of its short texts.
 
-    The case of ASCII letters, blanks, marks and escapes make no difference. Of a text its first 500 characters are looked at; a request of
-    more than 4 MiB is taken to be repeated.
+    The case of ASCII letters, blanks, marks and escapes make no difference. Of a text its first 500 characters are
+    looked at; a request of more than 4 MiB is taken to be repeated.
     """
     if len(asked) > _SEARCHED:
         return True

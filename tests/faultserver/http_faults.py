@@ -22,7 +22,7 @@ REFUSED: dict[str, Any] = {**NEVER, "error": ModelConnectionError, "attributes":
 LATE: dict[str, Any] = {"error": ModelTimeoutError, "attributes": {"retryable": True}, "words": ("took too long",)}
 READ: dict[str, Any] = {
     "retried": "no: the work may be done, and billed",
-    "bound": "the read time-out, 60 s",
+    "bound": "the read time-out: 600 s, streamed 60 s",
     "settings": {"timeout": (5, 0.1)},
     **LATE,
 }
@@ -292,6 +292,27 @@ add(
     serve=always(fault.raw(OK + b"Content-Length: 99000000000\r\n\r\n{")),
     **UNREADABLE,
     stream_error=ModelConnectionError,
+)
+add(
+    "Answer",
+    "cut-head",
+    "headers that are cut",
+    serve=always(fault.raw(OK[:-4])),
+    **LOST,
+)
+add(
+    "Answer",
+    "two-lengths",
+    "two lengths",
+    serve=_body(lambda body: body, "Content-Length: 1"),
+    **UNREADABLE,
+)
+add(
+    "Answer",
+    "odd-framing",
+    "a `Transfer-Encoding` that was not asked for",
+    serve=always(fault.raw(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")),
+    **UNREADABLE,
 )
 add(
     "Answer",
