@@ -158,6 +158,10 @@ class DeadlineExceeded(AgentRunError):
         elapsed: seconds from that request's first try.
     """
 
+    # The end that it was raised for, on the clock of this process: a slot, since a pickle has no use for it.
+    __slots__ = ("_end",)
+    _end: float
+
     attempts: Optional[int] = None
     elapsed: Optional[float] = None
 
@@ -282,6 +286,9 @@ class ModelQuotaError(ModelHTTPError):
 
 class ModelOverloadedError(ModelHTTPError):
     """503 or 529: the provider has no capacity now."""
+
+    __slots__ = ("_end",)  # as above: of the deadline that let the policy of this process wait no longer
+    _end: float
 
 
 class ContextTooLongError(ModelHTTPError):

@@ -14,6 +14,7 @@ from ..settings import merge_model_settings
 from ..tools import ModelRequestParameters
 from ..transport import HttpRequest
 from ..transport.answers import hidden, shown
+from ..transport.policy import in_force
 from . import check_allow_model_requests
 from ._inline import inlined
 from ._words import short
@@ -120,8 +121,10 @@ class WireModel(Model):
 
         Raises:
             MissingKeyError: there is none, and the provider needs one.
-            UserError: the base URL is not one, or there is no such local model.
+            UserError: the base URL is not one, there is no such local model, or the policy of this process
+                (:func:`syncagent.policy`) forbids it.
         """
+        self._provider.check_policy()
         self._provider.check(self._model_name)
 
     def request(
@@ -212,6 +215,8 @@ class WireModel(Model):
         encode: Optional[Callable[[ModelCall], WireRequest]] = None,
     ) -> HttpRequest:
         provider = self._provider
+        if in_force() is not None:
+            provider.check_policy()
         target = provider.target(self._model_name, parameters.deadline)
         messages = inlined(messages, self._wire.inline, self.downloads, parameters.deadline, self._model_name)
         wired = (encode or self._wire.encode)(

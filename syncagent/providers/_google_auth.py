@@ -11,11 +11,15 @@ from urllib.parse import parse_qsl
 
 from ..deadline import Deadline
 from ..exceptions import (
+    AgentRunError,
+    DeadlineExceeded,
     MissingExtraError,
     MissingKeyError,
     ModelAPIError,
     ModelConnectionError,
     ModelHTTPError,
+    ModelOverloadedError,
+    RunCancelled,
     UserError,
 )
 
@@ -26,6 +30,7 @@ __all__ = ["GoogleLogin", "default_credentials", "service_account"]
 
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 _TIMEOUT = 30.0  # seconds, where google-auth does not say
+_NAME = "google-vertex"
 
 
 def service_account(file: Union[str, os.PathLike[str], None], info: Optional[Mapping[str, Any]]) -> Any:
@@ -50,7 +55,9 @@ def service_account(file: Union[str, os.PathLike[str], None], info: Optional[Map
         ) from None
 
 
-def default_credentials(transport: Transport) -> tuple[Any, Optional[str]]:
+def default_credentials(
+    transport: Transport, model_name: str = "", deadline: Optional[Deadline] = None
+) -> tuple[Any, Optional[str]]:
     """
     Application default credentials (https://cloud.google.com/docs/authentication/application-default-credentials).
 
@@ -60,12 +67,21 @@ def default_credentials(transport: Transport) -> tuple[Any, Optional[str]]:
     Raises:
         MissingKeyError: there are none.
         MissingExtraError: google-auth is not installed.
+        UserError: the policy of this process forbids to ask for them.
+        ModelAPIError, DeadlineExceeded, RunCancelled: nobody can say whether there are any.
     """
     auth = _google("google.auth")
     found: tuple[Any, Optional[str]]
+    failed: list[AgentRunError] = []
     try:
-        found = auth.default(scopes=_SCOPES, request=_requests(transport, Deadline()))
+        found = auth.default(
+            scopes=_SCOPES, request=_requests(transport, deadline or Deadline(), model_name, failed=failed)
+        )
     except _google("google.auth.exceptions").GoogleAuthError as error:
+        nothing_found = isinstance(error, _google("google.auth.exceptions").DefaultCredentialsError)
+        # That nobody answers, or with a refusal, is how it looks on a machine that is not Google's.
+        if failed and (not nothing_found or (isinstance(failed[-1], ModelHTTPError) and failed[-1].retryable)):
+            raise failed[-1] from None
         raise MissingKeyError(
             "No Google credentials were found: log in with `gcloud auth application-default login`, or set the "
             "`GOOGLE_APPLICATION_CREDENTIALS` environment variable to the key file of a service account, or pass "
@@ -103,7 +119,7 @@ class GoogleLogin:
         self.given: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
-        return "<login of google-vertex>"
+        return f"<login of {_NAME}>"
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         added: dict[str, str] = {}
@@ -112,7 +128,7 @@ class GoogleLogin:
         try:
             # Not before_request, which may leave work to a thread of its own.
             if not credentials.valid:
-                credentials.refresh(_requests(self._transport, self._deadline, asked))
+                credentials.refresh(_requests(self._transport, self._deadline, self._model_name, asked))
             credentials.apply(added)
         except _google("google.auth.exceptions").GoogleAuthError as error:
             from ..transport.answers import redact
@@ -139,13 +155,18 @@ class _Answer(NamedTuple):
 
 
 def _requests(
-    transport: Transport, deadline: Deadline, asked: Optional[dict[str, str]] = None
+    transport: Transport,
+    deadline: Deadline,
+    model_name: str,
+    asked: Optional[dict[str, str]] = None,
+    failed: Optional[list[AgentRunError]] = None,
 ) -> Callable[..., _Answer]:
     """
     What google-auth calls for a request of its own (``google.auth.transport.Request``).
 
     Args:
         asked: takes what was sent: refresh tokens, client secrets. Servers may repeat them, and errors shall not.
+        failed: takes the errors, which google-auth makes others of, or none.
     """
     from ..transport import HttpRequest
 
@@ -160,15 +181,27 @@ def _requests(
         data = body.encode() if isinstance(body, str) else body
         if asked is not None:
             asked.update(parse_qsl((data or b"").decode("latin-1")))
-        sent = HttpRequest(method, url, headers=dict(headers or {}), body=data, timeout=timeout or _TIMEOUT)
+        sent = HttpRequest(
+            method,
+            url,
+            headers=dict(headers or {}),
+            body=data,
+            model_name=model_name,
+            timeout=timeout or _TIMEOUT,
+            provider=_NAME,
+        )
         try:
             answer = transport.send(sent, deadline)
-        except ModelHTTPError as error:
+        except (ModelAPIError, DeadlineExceeded, RunCancelled) as error:
+            if failed is not None:
+                failed.append(error)
+            if not isinstance(error, ModelAPIError) or (isinstance(error, ModelOverloadedError) and not error.attempts):
+                raise  # the run's own, or the process's: google-auth would ask again, or think that nobody is there
+            if not isinstance(error, ModelHTTPError):
+                failure = _google("google.auth.exceptions").TransportError
+                raise failure(str(error), retryable=error.retryable) from None
             text = error.body if isinstance(error.body, str) else json.dumps(error.body)
             return _Answer(error.status_code, {"content-type": "application/json"}, text.encode())
-        except ModelAPIError as error:
-            failure = _google("google.auth.exceptions").TransportError
-            raise failure(str(error), retryable=error.retryable) from None
         return _Answer(answer.status, answer.headers, answer.body)
 
     return request

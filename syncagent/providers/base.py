@@ -147,6 +147,19 @@ class Provider:
         required = row.needs_key and not chosen
         return Target(base_url, Login(self, key, required), model_name)
 
+    def check_policy(self) -> None:
+        """
+        Look whether the policy of this process lets anything be sent there. Before :meth:`target`, which may log in.
+
+        Raises:
+            UserError: :func:`syncagent.policy` allows neither the provider, or not its address.
+        """
+        from ..transport.policy import in_force
+
+        rules = in_force()
+        if rules is not None:
+            rules.check(self.name, None if rules.hosts is None else self.base_url)
+
     def check(self, model_name: str) -> None:
         """
         Raise what :meth:`target` and the first try would raise; a function that gives the key is asked.

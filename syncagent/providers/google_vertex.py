@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
 
+from ..deadline import Deadline
 from ..exceptions import UserError
 from .base import ApiKey, Login, Provider, Target
 
 if TYPE_CHECKING:
-    from ..deadline import Deadline
     from ..transport import Auth
 
 __all__ = ["GoogleVertexProvider"]
@@ -87,6 +87,7 @@ class GoogleVertexProvider(Provider, row="google-vertex"):
             MissingKeyError: there are no credentials.
             MissingExtraError: google-auth is needed, and not installed.
             UserError: the credentials cannot be used, or no project is known.
+            ModelAPIError, DeadlineExceeded, RunCancelled: looking for the default credentials failed.
         """
         if self._key:
             return Target(self._url(self._project), Login(self, self._key), model_name)
@@ -121,7 +122,8 @@ class GoogleVertexProvider(Provider, row="google-vertex"):
                 credentials = service_account(self._file, self._info)
                 self._known_project = credentials.project_id
             else:
-                credentials, self._known_project = default_credentials(self.transport)
+                limit = Deadline() if deadline is None else deadline
+                credentials, self._known_project = default_credentials(self.transport, model_name, limit)
             self._credentials = credentials
         return GoogleLogin(self._credentials, self.transport, model_name, deadline)
 

@@ -7,8 +7,8 @@ It is looked at where every try passes, before a name is resolved; what it forbi
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Optional
@@ -17,6 +17,7 @@ from ..deadline import Deadline
 from ..exceptions import ModelOverloadedError, UserError
 from .addresses import host_name
 from .records import HttpRequest
+from .retry import LEAST_TIME
 from .slots import Full, Lease, Slots
 
 __all__ = ["Policy", "Rules", "in_force", "policy", "sending"]
@@ -98,19 +99,37 @@ class Rules:
             ModelOverloadedError: no place came free in time, or too many wait.
             RunCancelled: while waiting.
         """
-        if self.hosts is not None:
-            self._check_host(request.url, self.hosts)
-        if self.providers is not None and request.provider is not None and request.provider not in self.providers:
-            what = f"the provider {request.provider!r}"
-            raise UserError(_refusal("providers", request.provider, self.providers, what))
+        self.check(request.provider, request.url)
         slots = self.slots()
-        if slots is None or _sending.get():
+        if slots is None or _logs_in():
             return None
         try:
-            return slots.take(deadline)
+            lease = slots.take(deadline, LEAST_TIME)
         except Full as full:
             failure = full
-        raise _overloaded(failure, slots.count, request.model_name, attempts)
+        else:
+            _last.set(weakref.ref(lease))
+            return lease
+        error = _overloaded(failure, slots.count, request.model_name, attempts)
+        if failure.waited is not None:
+            error._end = deadline.end
+        raise error
+
+    def check(self, provider: Optional[str], url: Optional[str]) -> None:
+        """
+        Raise where nothing may be sent there; for whoever logs in, or asks others how, before a request is made.
+
+        Args:
+            provider: who is asked; None for nobody with a name.
+            url: where; None where that is not known yet.
+
+        Raises:
+            UserError: the host or the provider is not allowed.
+        """
+        if self.hosts is not None and url is not None:
+            self._check_host(url, self.hosts)
+        if self.providers is not None and provider is not None and provider not in self.providers:
+            raise UserError(_refusal("providers", provider, self.providers, f"the provider {provider!r}"))
 
     def _check_host(self, url: str, allowed: Collection[str]) -> None:
         scheme, _, rest = url.partition("://")
@@ -213,18 +232,46 @@ def in_force() -> Optional[Rules]:
     return _active[0]
 
 
-@contextmanager
-def sending() -> Iterator[None]:
-    """Let requests that are made inside, to log another one in, go out on that one's place."""
-    token = _sending.set(True)
-    try:
-        yield
-    finally:
-        _sending.reset(token)
+class sending:
+    """
+    Let requests that are made inside, to log the one in that got its place last, go out on that place.
+
+    A signal's exception may come before or after any line of this, and leave it undone. That does no harm: what is
+    marked is the place, and once it was given back, its mark means nothing.
+    """
+
+    __slots__ = ("_lease",)
+
+    def __init__(self) -> None:
+        self._lease = _last_lease()
+
+    def __enter__(self) -> None:
+        if self._lease is not None:
+            self._lease.shared = True
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if self._lease is not None:
+            self._lease.shared = False
 
 
 _active: list[Optional[Rules]] = [None]
-_sending: ContextVar[bool] = ContextVar("syncagent_sending", default=False)
+_last: ContextVar[Optional[weakref.ref[Lease]]] = ContextVar("syncagent_last_place", default=None)
+
+
+def _last_lease() -> Optional[Lease]:
+    """The place that was given last, in this thread and around it; weakly known, so that it may be lost and found."""
+    found = _last.get()
+    return None if found is None else found()
+
+
+def _logs_in() -> bool:
+    lease = _last_lease()
+    return lease is not None and lease.shared and lease.held
 
 
 def _renew_after_fork() -> None:

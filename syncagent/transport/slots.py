@@ -38,12 +38,23 @@ class Full(Exception):
 
 
 class Lease:
-    """A place that was taken. It comes free with :meth:`release`, at the latest when nobody holds this object."""
+    """
+    A place that was taken. It comes free with :meth:`release`, at the latest when nobody holds this object.
 
-    __slots__ = ("_held",)
+    Attributes:
+        shared: whether requests that are made meanwhile, to log the one that has the place in, need none of their own.
+    """
+
+    __slots__ = ("__weakref__", "_held", "shared")
 
     def __init__(self, held: list[_Place]) -> None:
         self._held = held
+        self.shared = False
+
+    @property
+    def held(self) -> bool:
+        """Whether it was not given back yet."""
+        return bool(self._held)
 
     def release(self) -> None:
         """Give the place back; from any thread, and more than once without harm."""
@@ -86,9 +97,12 @@ class Slots:
         """How many wait for a place."""
         return len(self._queue)
 
-    def take(self, deadline: Deadline) -> Lease:
+    def take(self, deadline: Deadline, least: float = 0.0) -> Lease:
         """
         Take a place; where there is none, wait for one until the deadline, 60 s where it has no end.
+
+        Args:
+            least: seconds that have to be left then; with less a place is of no use.
 
         Raises:
             Full: none came free, or too many wait already.
@@ -98,12 +112,12 @@ class Slots:
         if lease is not None:
             return lease
         if self._seats is None:
-            return self._queued(deadline)
+            return self._queued(deadline, least)
         seat = self._seats._free_one()
         if seat is None:
             raise Full(self.waiting, None)
         try:
-            return self._queued(deadline)
+            return self._queued(deadline, least)
         finally:
             seat.release()
 
@@ -121,7 +135,7 @@ class Slots:
             return None
         return lease
 
-    def _queued(self, deadline: Deadline) -> Lease:
+    def _queued(self, deadline: Deadline, least: float) -> Lease:
         waiter = _Waiter()
         held: list[_Place] = []
         lease = Lease(held)
@@ -129,7 +143,7 @@ class Slots:
         self._queue.append(waiter)
         try:
             self._hand_over()  # one may have come free just before
-            _wait(waiter, deadline, began)
+            _wait(waiter, deadline, began, least)
         finally:
             # Whoever writes here first decides; what came is kept for the line below, or goes back from it.
             place = waiter.gift.setdefault("place", None)
@@ -137,7 +151,7 @@ class Slots:
                 held.append(place)
             self._leave(waiter)
             place = None
-            if held and not waiter.served:
+            if held and not (waiter.served and deadline.end - time.monotonic() >= least):
                 lease.release()
         if not held:
             raise Full(self.waiting, time.monotonic() - began)
@@ -209,10 +223,10 @@ class _Waiter:
         self.bell.acquire()
 
 
-def _wait(waiter: _Waiter, deadline: Deadline, began: float) -> None:
-    """Wait until a place was given or the time is over; raises RunCancelled."""
+def _wait(waiter: _Waiter, deadline: Deadline, began: float, least: float) -> None:
+    """Wait until a place was given or *least* seconds are left of the time; raises RunCancelled."""
     limited = deadline.remaining() is not None
-    end = deadline.end if limited else began + _LONGEST
+    end = deadline.end - least if limited else began + _LONGEST
     while not waiter.gift:
         left = end - time.monotonic()
         if left <= 0:

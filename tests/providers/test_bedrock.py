@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
+from syncagent import policy
 from syncagent.exceptions import MissingExtraError, MissingKeyError, UserError
+from syncagent.messages import ModelRequest, UserPromptPart
+from syncagent.models import ModelRequestParameters
+from syncagent.models.bedrock import BedrockConverseModel
 from syncagent.providers import infer_provider
 from syncagent.providers._aws import Chain
 from syncagent.providers._sigv4 import Credentials, sign
 from syncagent.providers.bedrock import BedrockProvider
+from tests.faultserver import FaultServer
+from tests.faultserver.scenarios import say
 
 _SECRET = "wJalrXUtnFEMI/canary/0123456789"
 _TOKEN = "session-canary-0123456789"
@@ -303,3 +310,101 @@ def test_a_child_process_asks_again(monkeypatch: pytest.MonkeyPatch, own_machine
     pid = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: pid + 1)
     assert "AKIDTWO" in _sent(provider)["Authorization"]
+
+
+# --- what botocore asks, and the policy of the process -----------------------------------------------
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    """A server that stands for the services of machines and of roles, and knows nobody."""
+    body = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>No.</Message></Error></ErrorResponse>"
+    with FaultServer(say("404 Not Found", body)) as server:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.origin + "/")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.origin)
+        yield server
+    policy()
+
+
+@_needs_botocore
+def test_services_that_the_policy_forbids(services: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services of machines and containers are asked only where ``hosts`` allows them; else an error says so."""
+    provider = BedrockProvider(region_name="us-east-1")
+    for variable in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
+        monkeypatch.setenv(variable, services.origin + "/me" if "FULL" in variable else "/me")
+        with policy(hosts=["*.amazonaws.com"]), pytest.raises(MissingKeyError, match="Not asked were") as caught:
+            provider.target("m")
+        assert services.origin in str(caught.value)
+        assert ("169.254.170.2" in str(caught.value)) == ("RELATIVE" in variable)
+        assert services.requests == []
+        monkeypatch.delenv(variable)
+    with policy(hosts=["*.amazonaws.com", "127.0.0.1"]):
+        with pytest.raises(MissingKeyError) as caught:
+            provider.target("m")
+    assert "Not asked" not in str(caught.value)
+    assert services.requests
+    asked = len(services.requests)
+    with policy(providers=["bedrock"]), pytest.raises(MissingKeyError):
+        provider.target("m")
+    assert len(services.requests) > asked
+
+
+@_needs_botocore
+def test_another_address_of_the_machines_service(services: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one would be asked is what botocore's configuration says."""
+    monkeypatch.delenv("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+    for mode, address in (("IPv4", "http://169.254.169.254/"), ("IPv6", "http://[fd00:ec2::254]/")):
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode)
+        with policy(hosts=["*.amazonaws.com"]), pytest.raises(MissingKeyError) as caught:
+            BedrockProvider(region_name="us-east-1").target("m")
+        assert address in str(caught.value)
+
+
+@_needs_botocore
+def test_credentials_are_looked_for_again_under_another_policy(
+    services: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a service gave that is forbidden since is used no more, since it would be made anew there."""
+    answer = (
+        b'{"AccessKeyId": "AKIDMACHINE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}'
+    )
+    with FaultServer(lambda peer, request: peer.answer(answer)) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.origin + "/me")
+        provider = BedrockProvider(region_name="us-east-1")
+        assert "AKIDMACHINE" in _sent(provider)["Authorization"]
+        assert "AKIDMACHINE" in _sent(provider)["Authorization"]
+        assert len(container.requests) == 1
+        with policy(hosts=["*.amazonaws.com"]), pytest.raises(MissingKeyError, match="Not asked were"):
+            provider.target("m")
+        assert "AKIDMACHINE" in _sent(provider)["Authorization"]
+        assert len(container.requests) == 2
+
+
+@_needs_botocore
+def test_roles_that_the_policy_forbids(
+    services: FaultServer, monkeypatch: pytest.MonkeyPatch, own_machine: Path
+) -> None:
+    """A role is asked for by a client of botocore's, which sends nothing to a host that is not allowed."""
+    (own_machine / "token").write_text("a-token-of-mine")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(own_machine / "token"))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with policy(hosts=["*.amazonaws.com"]), pytest.raises(UserError, match=r"does not allow the host '127\.0\.0\.1"):
+        _sent(BedrockProvider())
+    assert services.requests == []
+    with policy(providers=["bedrock"]), pytest.raises(MissingKeyError, match=r"^AWS's credentials .*AccessDenied"):
+        _sent(BedrockProvider())
+    assert services.requests
+
+
+@_needs_botocore
+def test_a_provider_that_is_forbidden_looks_for_nothing(services: FaultServer) -> None:
+    """Where the provider or its host is not allowed, no credentials are looked for."""
+    model = BedrockConverseModel("m", provider=BedrockProvider(region_name="us-east-1"))
+    for rules in ({"providers": ["openai"]}, {"hosts": ["api.openai.com", "127.0.0.1"]}):
+        with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+            model.request([ModelRequest([UserPromptPart("Hi")])], None, ModelRequestParameters())
+        with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+            model.check()
+    assert services.requests == []

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 import pytest
 
+from syncagent import Agent, policy
 from syncagent.deadline import Deadline
 from syncagent.exceptions import (
     DeadlineExceeded,
@@ -16,6 +17,8 @@ from syncagent.exceptions import (
     MissingKeyError,
     ModelAPIError,
     ModelConnectionError,
+    ModelOverloadedError,
+    RunCancelled,
     UserError,
 )
 from syncagent.messages import ModelRequest, TextPart, UserPromptPart
@@ -26,6 +29,7 @@ from syncagent.providers.base import Target
 from syncagent.providers.google_gla import GoogleGLAProvider
 from syncagent.providers.google_vertex import GoogleVertexProvider
 from syncagent.transport import RetryPolicy
+from syncagent.transport.policy import in_force
 from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver.scenarios import in_turn, say
 
@@ -316,3 +320,109 @@ def test_no_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(MissingKeyError, match=r"gcloud auth application-default login.*service_account_file"):
         GoogleVertexProvider().check("m")
+
+
+Answer = Callable[[Peer, Request], None]
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FaultServer]]:
+    """Starts a metadata service, which google-auth asks, and then says that it found nothing, or what is given."""
+    auth = pytest.importorskip("google.auth", reason="the extra 'vertex' is not installed")
+    errors = pytest.importorskip("google.auth.exceptions")
+    servers: list[FaultServer] = []
+
+    def start(answer: Answer, error: str = "DefaultCredentialsError") -> FaultServer:
+        server = FaultServer(answer)
+        servers.append(server)
+        server.__enter__()
+
+        def default(scopes: Any, request: Any) -> Any:
+            try:
+                assert request(server.url, timeout=3).status != 200
+            except errors.TransportError:
+                pass
+            raise getattr(errors, error)("nothing")
+
+        monkeypatch.setattr(auth, "default", default)
+        return server
+
+    yield start
+    policy()
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def _vertex() -> Agent[None, str]:
+    provider = GoogleVertexProvider(project_id="p", retry_policy=_NEVER)
+    return Agent(GeminiModel("gemini-2.5-flash", provider=provider))
+
+
+def test_looking_for_credentials_keeps_the_deadline(metadata: Callable[..., FaultServer]) -> None:
+    """The run's deadline and its cancelling end the look, with their own errors."""
+    server = metadata(lambda peer, request: peer.hang())
+    with pytest.raises(DeadlineExceeded):
+        _vertex().run_sync("Hi", deadline=0.4)
+    with pytest.raises(RunCancelled):
+        _vertex().run_sync("Hi", deadline=Deadline(20, cancelled=lambda: bool(server.requests[1:])))
+
+
+def test_looking_for_credentials_in_line(metadata: Callable[..., FaultServer]) -> None:
+    """Where the process has no place for the look, that is the retryable error, and no missing key."""
+    server = metadata(say("404 Not Found", b""))
+    with policy(max_concurrent_requests=1):
+        rules = in_force()
+        assert rules is not None
+        slots = rules.slots()
+        assert slots is not None
+        taken = slots.take(Deadline())
+        with pytest.raises(ModelOverloadedError, match="nothing was sent") as caught:
+            _vertex().run_sync("Hi", deadline=0.4)
+        taken.release()
+    assert (caught.value.model_name, server.requests) == ("gemini-2.5-flash", [])
+
+
+def test_a_metadata_service_that_fails(metadata: Callable[..., FaultServer]) -> None:
+    """One that is overloaded may answer later; one that refuses, or is not there, is as good as none."""
+    metadata(say("503 Service Unavailable", b""))
+    with pytest.raises(ModelOverloadedError) as caught:
+        _vertex().run_sync("Hi", deadline=20)
+    assert caught.value.retryable
+    metadata(say("404 Not Found", b""))
+    with pytest.raises(MissingKeyError):
+        _vertex().run_sync("Hi", deadline=20)
+    metadata(lambda peer, request: peer.reset())
+    with pytest.raises(MissingKeyError):
+        _vertex().run_sync("Hi", deadline=20)
+    metadata(lambda peer, request: peer.reset(), "RefreshError")  # there are some, and nobody makes a token of them
+    with pytest.raises(ModelConnectionError):
+        _vertex().run_sync("Hi", deadline=20)
+
+
+def test_the_policy_holds_for_looking(metadata: Callable[..., FaultServer]) -> None:
+    """A provider or address that is not allowed looks for nothing, and what looks is held by the policy itself."""
+    server = metadata(say("404 Not Found", b""))
+    provider = GoogleVertexProvider(project_id="p")
+    model = GeminiModel("gemini-2.5-flash", provider=provider)
+    for rules in ({"providers": ["openai"]}, {"hosts": ["api.openai.com", "127.0.0.1"]}):
+        with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+            Agent(model).run_sync("Hi")
+        with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+            model.check()
+    for rules in ({"providers": ["openai"]}, {"hosts": ["*.googleapis.com"]}):
+        with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+            provider.target("m")
+    assert server.requests == []
+
+
+def test_the_policy_holds_for_tokens(account: dict[str, str]) -> None:
+    """A token is fetched in the provider's name, from hosts that are allowed."""
+    with FaultServer(say("200 OK", _TOKEN)) as server:
+        info = {**account, "token_uri": server.origin + "/token"}
+        target = GoogleVertexProvider(service_account_info=info).target("m")
+        for rules in ({"providers": ["openai"]}, {"hosts": ["*.googleapis.com"]}):
+            with policy(**rules), pytest.raises(UserError, match="nothing was sent"):
+                _headers(target)
+        assert server.requests == []
+        with policy(providers=["google-vertex"], hosts=["127.0.0.1"]):
+            assert _headers(target) == {"authorization": "Bearer ya29.canary-token"}
