@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 
 import attrs
 
-from .exceptions import ContentFilterError, ModelRetry, UnexpectedModelBehavior
+from .exceptions import ContentFilterError, ModelRetry, RunCancelled, UnexpectedModelBehavior, UserError
 from .messages import (
     ModelRequest,
     ModelRequestPart,
@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from .response_stream import AgentStream
     from .run import AgentRunContext
 
-__all__ = ["AgentNode", "CallToolsNode", "End", "ModelRequestNode", "UserPromptNode", "run_loop"]
+__all__ = [
+    "AgentNode",
+    "CallToolsNode",
+    "End",
+    "ModelRequestNode",
+    "UserPromptNode",
+    "check_node",
+    "end_of",
+    "run_loop",
+]
 
 Effect = Union[Ask, RunTools]
 Steps = Generator[Effect, Any, "Union[AgentNode, End[Any]]"]
@@ -96,14 +105,19 @@ class ModelRequestNode(Generic[AgentDepsT, ResultDataT]):
     def steps(self, plan: RunPlan, state: RunState) -> Steps:
         """Append the request, check the limits, prepare the tools, ask the model, count, append the response."""
         state.message_history.append(self.request)
-        plan.usage_limits.check_before_request(state.usage)
-        state.run_step += 1
-        if plan.usage_limits.cost_limit is not None:
-            plan.check_prices()
-        messages = plan.outgoing(state)
-        asked: Asked = yield Ask(messages, plan.model_settings, plan.prepared(state))
-        response = _with_call_ids(asked.response)
-        state.usage.incr(response.usage, requests=1)
+        state.usage.begin_request(plan.usage_limits)
+        state.asking = True
+        try:
+            state.run_step += 1
+            if plan.usage_limits.cost_limit is not None:
+                plan.check_prices()
+            messages = plan.outgoing(state)
+            asked: Asked = yield Ask(messages, plan.model_settings, plan.prepared(state))
+            response = _with_call_ids(asked.response)
+            state.end_request(response.usage)
+        finally:
+            if state.asking:
+                state.end_request(None)
         state.message_history.append(response)
         if plan.has_token_limits:
             plan.usage_limits.check_tokens(state.usage)
@@ -208,11 +222,8 @@ class CallToolsNode(Generic[AgentDepsT, ResultDataT]):
         extras: list[ModelRequestPart] = []
         if runnable:
             cut_off = {} if self.model_response.finish_reason != "length" else _cut_off(runnable)
-            plan.usage_limits.check_before_tool_calls(state.usage, len(runnable) - len(cut_off))
             whole = [call for call in runnable if call.tool_call_id not in cut_off]
-            outcomes: list[ToolOutcome] = (yield RunTools(whole)) if whole else []
-            state.usage.count_tool_calls(len(whole))
-            answers = iter(outcomes)
+            answers = iter((yield from _called(whole, plan, state)))
             for call in runnable:
                 outcome = cut_off.get(call.tool_call_id) or next(answers)
                 _count_tool_retry(outcome, call, plan, state, fatal=winner is None)
@@ -262,6 +273,37 @@ class End(Generic[ResultDataT]):
 
 
 AgentNode: TypeAlias = "Union[UserPromptNode[Any, Any], ModelRequestNode[Any, Any], CallToolsNode[Any, Any]]"
+
+
+def end_of(stop: StopIteration) -> End[Any]:
+    """The end that a loop came to; one that was closed from another thread has none."""
+    if not isinstance(stop.value, End):
+        raise RunCancelled("The run was closed.")
+    return stop.value
+
+
+def check_node(node: Any) -> None:
+    """Raise ``UserError`` where a run cannot go on with *node*."""
+    if isinstance(node, End):
+        if not isinstance(node.data, FinalResult):
+            raise UserError(f"A run ends with End(FinalResult(data)); got End({type(node.data).__name__}).")
+    elif not isinstance(node, (UserPromptNode, ModelRequestNode, CallToolsNode)):
+        raise UserError(
+            f"A run goes on with one of its nodes, or with End(FinalResult(data)); got {type(node).__name__}."
+        )
+
+
+def _called(calls: list[ToolCallPart], plan: RunPlan, state: RunState) -> Generator[RunTools, Any, list[ToolOutcome]]:
+    """What came of *calls*, which are counted before they begin; those that never do are taken back."""
+    state.begun = []
+    state.usage.begin_tool_calls(len(calls), plan.usage_limits)
+    outcomes: Optional[list[ToolOutcome]] = None
+    try:
+        outcomes = (yield RunTools(calls)) if calls else []
+    finally:
+        if outcomes is None:
+            state.usage.count_tool_calls(len(state.begun) - len(calls))
+    return outcomes
 
 
 def _retry(part: RetryPromptPart) -> ModelRequestNode[Any, Any]:

@@ -125,9 +125,11 @@ class RunState:
         retries: failed results so far.
         tool_retries: failures in a row by tool.
         run_step: requests prepared so far.
+        asking: whether a request is under way that was neither counted nor given up.
+        begun: the calls of this step that have begun.
     """
 
-    __slots__ = ("message_history", "retries", "run_step", "tool_retries", "usage")
+    __slots__ = ("asking", "begun", "message_history", "retries", "run_step", "tool_retries", "usage")
 
     def __init__(self, message_history: list[ModelMessage], usage: Usage) -> None:
         self.message_history = message_history
@@ -135,6 +137,14 @@ class RunState:
         self.retries = 0
         self.tool_retries: dict[str, int] = {}
         self.run_step = 0
+        self.begun: list[ToolCallPart] = []
+        self.asking = False
+
+    def end_request(self, answer: Optional[Usage]) -> None:
+        """Count the answer, or None for no answer; once for each request."""
+        asking, self.asking = self.asking, False
+        if asking:
+            self.usage.end_request(answer)
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, Union
 from . import messages  # for the events, which are made when somebody streams
 from .deadline import Deadline
 from .exceptions import AgentRunError, RunCancelled, UsageLimitExceeded, UserError
-from .loop import AgentNode, CallToolsNode, End, ModelRequestNode, UserPromptNode, run_loop
+from .loop import AgentNode, End, ModelRequestNode, UserPromptNode, check_node, end_of, run_loop
 from .messages import ModelMessage, ModelRequest, RetryPromptPart, ToolCallPart
 from .models.base import response_of
 from .plan import Ask, Asked, RunPlan, RunState, RunTools, ToolOutcome
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .response_stream import AgentStream
 
 __all__ = ["AgentRun", "AgentRunContext", "capture_run_messages", "run_state"]
+
+
+_BUSY = "already executing"  # what Python says of a generator that another thread is inside
 
 
 class _Captured:
@@ -158,6 +161,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def __iter__(self) -> Iterator[Union[AgentNode, End[FinalResult[ResultDataT]]]]:
         while not isinstance(self.next_node, End):
             yield self.next()
+            if self._failed:  # closed by whoever got the node
+                return
 
     def next(
         self, node: Union[AgentNode, End[FinalResult[ResultDataT]], None] = None
@@ -173,7 +178,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         """
         self._check_can_go_on()
         if node is not None:
-            _check_node(node)
+            check_node(node)
         if self._ahead is not None:
             streamed, following = self._ahead
             self._ahead = None
@@ -233,8 +238,10 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             yield events
             for _ in events:
                 continue
+            if len(outcomes) < len(calls):
+                self.close()  # the events were closed inside the `with`
             if self._failed:
-                return  # closed inside the `with`
+                return
             self._streaming = False
             self._ahead = (node, self._send(outcomes) if calls else item)
 
@@ -281,9 +288,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
     def events(self, heartbeat: Optional[float] = None) -> Iterator[AgentStreamEvent]:
         """Everything that happens until the end; see ``Agent.run_stream_events``."""
         self._watched = True
+        if self._failed:
+            return  # closed before it was asked for
+        self._check_can_go_on()
         try:
             item = self._guarded_cross(None)
             while not isinstance(item, End):
+                if self._failed:
+                    return  # closed while a function of the user's ran
                 outcomes: list[ToolOutcome] = []
                 if type(item) is Ask:
                     yield from self._stream_events(item, heartbeat)
@@ -302,7 +314,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 if self._failed:
                     return  # closed
                 item = self._guarded_cross(answer)
-                if isinstance(self.next_node, ModelRequestNode):
+                if not self._failed and isinstance(self.next_node, ModelRequestNode):
                     yield from self._retry_events(self.next_node.request, outcomes)
             yield messages.AgentRunResultEvent(self.result)
         finally:
@@ -382,7 +394,8 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         finally:
             steps.close()
             self._step = None
-        outcomes += [found[place] for place in range(len(calls))]
+            if len(found) == len(calls):
+                outcomes += [found[place] for place in range(len(calls))]
 
     # --- the loop's other side -------------------------------------------------------------------
 
@@ -399,7 +412,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
-            self._state.usage.incr(stream.response_usage, requests=1)
+            self._state.end_request(stream.response_usage)
             partial = stream.partial() if keep_partial else None
             if partial is not None:
                 self._state.message_history.append(partial)
@@ -407,7 +420,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
             self._loop.close()
         except ValueError as error:
             # Another thread is inside, in a function of the user's: it finds the run closed when it comes out.
-            if "already executing" not in str(error):
+            if _BUSY not in str(error):
                 raise
 
     @contextmanager
@@ -442,7 +455,7 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         try:
             return self._loop.send(value)
         except StopIteration as stop:
-            return _end_of(stop)
+            return end_of(stop)
 
     def _cross(self, value: Any) -> Any:
         """The next effect or the end; crosses the boundaries between nodes on the way."""
@@ -453,11 +466,14 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
                 self.next_node = item
                 item = send(None)
         except StopIteration as stop:
-            item = self.next_node = _end_of(stop)
+            item = self.next_node = end_of(stop)
+        except ValueError as error:
+            if not (self._failed and _BUSY in str(error)):
+                raise
+            raise RunCancelled("The run was closed.") from None  # another thread is closing the loop
         return item
 
     def _guarded_cross(self, value: Any) -> Any:
-        self._check_can_go_on()
         with self.failing():
             return self._cross(value)
 
@@ -474,21 +490,3 @@ class AgentRun(Generic[AgentDepsT, ResultDataT]):
         response = response_of(plan.model.request(effect.messages, effect.model_settings, effect.parameters))
         plan.deadline.check()  # a model of the user's own may not look at it
         return Asked(response)
-
-
-def _end_of(stop: StopIteration) -> End[Any]:
-    """The end that the loop came to; a loop that was closed from another thread has none."""
-    if not isinstance(stop.value, End):
-        raise RunCancelled("The run was closed.")
-    return stop.value
-
-
-def _check_node(node: Any) -> None:
-    """Raise ``UserError`` where a run cannot go on with *node*."""
-    if isinstance(node, End):
-        if not isinstance(node.data, FinalResult):
-            raise UserError(f"A run ends with End(FinalResult(data)); got End({type(node.data).__name__}).")
-    elif not isinstance(node, (UserPromptNode, ModelRequestNode, CallToolsNode)):
-        raise UserError(
-            f"A run goes on with one of its nodes, or with End(FinalResult(data)); got {type(node).__name__}."
-        )

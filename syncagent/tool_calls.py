@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Optional
 
 from .deadline import Deadline, current_deadline
-from .exceptions import DeadlineExceeded, ModelRetry, UserError
+from .exceptions import AgentRunError, DeadlineExceeded, ModelAPIError, ModelRetry, UserError
 from .messages import RetryPromptPart, ToolCallPart, ToolReturn, ToolReturnPart, UserPromptPart
 from .plan import RunPlan, RunState, ToolOutcome
 from .schema.errors import ValidationError
@@ -16,7 +16,7 @@ from .schema.errors import ValidationError
 if TYPE_CHECKING:
     from .tools import Tool
 
-__all__ = ["call_tool", "check_depth", "timed_out"]
+__all__ = ["CallDeadline", "call_tool", "check_depth", "timed_out"]
 
 _log = logging.getLogger("syncagent.tools")
 
@@ -39,6 +39,31 @@ def check_depth() -> None:
         )
 
 
+class CallDeadline(Deadline):
+    """
+    The time of one call of a tool. As everywhere, cancelling it stops the run; :meth:`leave` stops the call alone.
+
+    Args:
+        seconds: the tool's own time; None for no limit of its own.
+        run: the run's deadline.
+        parent: the step's, below the run's; by default the run's.
+    """
+
+    __slots__ = ("_run",)
+
+    def __init__(self, seconds: Optional[float], run: Deadline, parent: Optional[Deadline] = None) -> None:
+        super().__init__(seconds, parent=run if parent is None else parent)
+        self._run = run
+
+    def cancel(self) -> None:
+        """Stop the run."""
+        self._run.cancel()
+
+    def leave(self) -> None:
+        """Tell whoever looks at it that nobody waits for the call any more."""
+        super().cancel()
+
+
 def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Optional[Deadline] = None) -> ToolOutcome:
     """
     Call one function tool, in this thread.
@@ -50,6 +75,7 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Opti
         deadline: of this call, below the run's; given where the call is in a thread that somebody watches.
     """
     plan.deadline.check()
+    state.begun.append(call)
     tool = plan.tools[call.tool_name]
     try:
         args, kwargs = tool.function_schema.bind(call.args or "{}")
@@ -57,23 +83,29 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Opti
         return _refused(call, error.errors, error)
     watched = deadline is not None
     if deadline is None:
-        deadline = plan.deadline if tool.timeout is None else Deadline(tool.timeout, parent=plan.deadline)
+        deadline = plan.deadline if tool.timeout is None else CallDeadline(tool.timeout, plan.deadline)
     if tool.takes_ctx:
         args = [plan.tool_context(state, call, deadline), *args]
-    # Set around this one call: runs started inside the tool inherit the deadline, and nobody else sees it.
-    tokens = current_deadline.set(deadline), _depth.set(_depth.get() + 1)
+    outer, depth = current_deadline.get(), _depth.get()
     try:
-        value = tool.function(*args, **kwargs)
+        try:
+            # Set around this one call: runs started inside the tool inherit the deadline, and nobody else sees it.
+            current_deadline.set(deadline)
+            _depth.set(depth + 1)
+            value = tool.function(*args, **kwargs)
+        finally:
+            current_deadline.set(outer)
+            _depth.set(depth)
     except ModelRetry as error:
         return _refused(call, error.message, error)
-    except DeadlineExceeded as error:
-        # Of the tool's own time, where a run inside it or the tool itself kept to that; else it is the run's.
-        if deadline is plan.deadline or not deadline.expired or plan.deadline.expired:
+    except (DeadlineExceeded, ModelAPIError) as error:
+        if not _is_late(error, deadline, plan.deadline):
             raise
         return timed_out(call, tool, error)
     finally:
-        current_deadline.reset(tokens[0])
-        _depth.reset(tokens[1])
+        # Once more, since a signal's exception may come between the lines above; what stays set holds for later runs.
+        current_deadline.set(outer)
+        _depth.set(depth)
     plan.deadline.check()
     if tool.timeout is not None and deadline.expired:
         if watched:
@@ -94,6 +126,14 @@ def call_tool(call: ToolCallPart, plan: RunPlan, state: RunState, deadline: Opti
         return ToolOutcome(ToolReturnPart(call.tool_name, value, call.tool_call_id))
     part = ToolReturnPart(call.tool_name, value.return_value, call.tool_call_id, metadata=value.metadata)
     return ToolOutcome(part, [] if value.content is None else [UserPromptPart(value.content)])
+
+
+def _is_late(error: AgentRunError, deadline: Deadline, run: Deadline) -> bool:
+    """Whether the end of a tool's own time made *error*, or came before it; the run's own reasons to stop go first."""
+    if deadline.end >= run.end or not (deadline.expired or getattr(error, "_end", None) == deadline.end):
+        return False
+    run.check()
+    return True
 
 
 def timed_out(call: ToolCallPart, tool: Tool[Any], error: Optional[Exception] = None) -> ToolOutcome:

@@ -35,8 +35,21 @@ def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
     return None if one is None and other is None else (one or 0) + (other or 0)
 
 
+class _Reserved:
+    # No field of attrs: requests that are under way are part of no equality, repr, copy, pickle or JSON.
+    __slots__ = ("_under_way",)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that were sent and not answered yet, of all runs that count here."""
+        return getattr(self, "_under_way", 0)
+
+    def _set_under_way(self, requests: int) -> None:
+        self._under_way = requests
+
+
 @attrs.define(repr=False)
-class Usage:
+class Usage(_Reserved):
     """
     Requests and tokens of one response, or of a whole run.
 
@@ -82,22 +95,57 @@ class Usage:
             requests: further requests to count.
         """
         with _counted():
-            self.requests += incr_usage.requests + requests
-            self.request_tokens = _sum(self.request_tokens, incr_usage.request_tokens)
-            self.response_tokens = _sum(self.response_tokens, incr_usage.response_tokens)
-            self.total_tokens = _sum(self.total_tokens, incr_usage.total_tokens)
-            self.tool_calls += incr_usage.tool_calls
-            if incr_usage.details:
-                # A new dict: the one at hand may belong to a response in the history.
-                details = dict(self.details or {})
-                for key, count in incr_usage.details.items():
-                    details[key] = details.get(key, 0) + count
-                self.details = details
-            if incr_usage.cost is not None:
-                self.cost = (self.cost or Decimal(0)) + incr_usage.cost
+            self._add(incr_usage, requests)
+
+    def _add(self, other: Usage, requests: int) -> None:
+        self.requests += other.requests + requests
+        self.request_tokens = _sum(self.request_tokens, other.request_tokens)
+        self.response_tokens = _sum(self.response_tokens, other.response_tokens)
+        self.total_tokens = _sum(self.total_tokens, other.total_tokens)
+        self.tool_calls += other.tool_calls
+        if other.details:
+            # A new dict: the one at hand may belong to a response in the history.
+            details = dict(self.details or {})
+            for key, count in other.details.items():
+                details[key] = details.get(key, 0) + count
+            self.details = details
+        if other.cost is not None:
+            self.cost = (self.cost or Decimal(0)) + other.cost
+
+    def begin_request(self, limits: UsageLimits) -> None:
+        """
+        Note that a request goes out, so that no other run with this usage makes one too many meanwhile.
+
+        Raises:
+            UsageLimitExceeded: it is one too many itself.
+        """
+        with _counted():
+            under_way = self.under_way
+            limit = limits.request_limit
+            if limit is not None and self.requests + under_way >= limit:
+                limits.check_before_request(self)
+            self._set_under_way(under_way + 1)
+
+    def end_request(self, answer: Optional[Usage]) -> None:
+        """Count the answer to a request that went out; None where there was none."""
+        with _counted():
+            self._set_under_way(self.under_way - 1)
+            if answer is not None:
+                self._add(answer, 1)
+
+    def begin_tool_calls(self, calls: int, limits: UsageLimits) -> None:
+        """
+        Count calls of function tools that are about to begin, in place.
+
+        Raises:
+            UsageLimitExceeded: they are too many; none is counted then.
+        """
+        with _counted():
+            limits.check_before_tool_calls(self, calls)
+            self.tool_calls += calls
 
     def count_tool_calls(self, calls: int) -> None:
-        """Add calls of function tools, in place."""
+        """Add calls of function tools, in place; a number below zero takes back those that did not begin."""
         with _counted():
             self.tool_calls += calls
 
@@ -200,8 +248,8 @@ class UsageLimits:
         )
 
     def check_before_request(self, usage: Usage) -> None:
-        """Raise ``UsageLimitExceeded`` where one more request is one too many."""
-        if self.request_limit is not None and usage.requests >= self.request_limit:
+        """Raise ``UsageLimitExceeded`` where one more request is one too many, with those that are under way."""
+        if self.request_limit is not None and usage.requests + usage.under_way >= self.request_limit:
             raise UsageLimitExceeded(f"The next request would exceed the request_limit of {self.request_limit}")
 
     def check_tokens(self, usage: Usage) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
+from itertools import islice
+from typing import Any, Optional
 
 import attrs
 import pytest
@@ -25,6 +26,8 @@ from syncagent.messages import (
 from syncagent.models.function import DeltaToolCall
 from syncagent.result_tools import FinalResult
 from syncagent.usage import Usage
+from tests.scripted_model import Scripted
+from tests.scripted_model import call as tool_call
 from tests.test_streamed import EventModel, call, more, scripted, start, with_tool
 
 
@@ -33,6 +36,11 @@ class City:
     """A city."""
 
     name: str
+
+
+def double(x: int) -> int:
+    """Double a number."""
+    return 2 * x
 
 
 def test_a_run_node_by_node() -> None:
@@ -131,6 +139,67 @@ def test_closing_inside_the_tools() -> None:
             next(events)
             run.close()
     assert called == [1]
+
+
+@pytest.mark.parametrize("parallel", [None, 2])
+@pytest.mark.parametrize("read", [0, 1, 2])
+def test_closing_the_tools_events(read: int, parallel: Optional[int]) -> None:
+    """Closing the events closes the run: calls that did not begin never do, and an iteration over it just ends."""
+    called: list[int] = []
+
+    def double(x: int) -> None:
+        called.append(x)
+
+    model = Scripted([tool_call("double", x=1), tool_call("double", x=2)], "done")
+    agent = Agent(model, tools=[double], parallel_tools=parallel)
+    with agent.iter("Hello") as run:
+        for node in run:
+            if isinstance(node, CallToolsNode):
+                with node.stream(run.ctx) as events:
+                    for _ in range(read):
+                        next(events)
+                    events.close()  # type: ignore[attr-defined] # it is a generator
+        assert isinstance(node, CallToolsNode)
+        assert run.result is None
+        assert called == ([1] if read == 2 and parallel is None else [])
+        assert run.usage().tool_calls == len(called)
+        with pytest.raises(UserError, match="closed"):
+            run.next()
+    assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("parallel", [None, 2])
+def test_closing_the_tools_events_after_the_last(parallel: Optional[int]) -> None:
+    """Where all that there was has come, closing the events changes nothing."""
+    agent = Agent(Scripted(tool_call("double", x=1), "done"), tools=[double], parallel_tools=parallel)
+    with agent.iter("Hello") as run:
+        for node in run:
+            if isinstance(node, CallToolsNode):
+                with node.stream(run.ctx) as events:
+                    kinds = [event.event_kind for event in islice(events, 2)]
+                    events.close()  # type: ignore[attr-defined] # it is a generator
+                assert kinds in (["function_tool_call", "function_tool_result"], [])
+        assert run.result is not None
+        assert run.result.data == "done"
+
+
+def test_an_error_of_the_loop_is_no_closing() -> None:
+    """A ``ValueError`` of the user's comes out as it is, whatever it says; one of a loop that is closed says so."""
+
+    class Busy:
+        def send(self, value: Any) -> Any:
+            raise ValueError("generator already executing")
+
+        def close(self) -> None:
+            raise ValueError("generator already executing")
+
+    with Agent(Scripted("done")).iter("Hello") as run:
+        run._loop = Busy()  # type: ignore[assignment] # as it is while another thread is inside
+        with pytest.raises(ValueError, match="already executing"):
+            run._cross(None)
+        run.close()
+        with pytest.raises(RunCancelled, match="closed"):
+            run._cross(None)
 
 
 def test_leaving_iter_closes_a_stream() -> None:

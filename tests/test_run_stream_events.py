@@ -26,6 +26,7 @@ from syncagent.messages import (
     FunctionToolCallEvent,
     FunctionToolResultEvent,
     HeartbeatEvent,
+    ModelMessage,
     ModelResponse,
     PartDeltaEvent,
     PartStartEvent,
@@ -41,6 +42,7 @@ from syncagent.models.fallback import FallbackModel
 from syncagent.models.test import TestModel
 from syncagent.models.wire import ResponseInfo
 from syncagent.models.wrapper import WrapperModel
+from syncagent.run import AgentRun
 from syncagent.usage import Usage
 from tests.test_streamed import EventModel, call, failing, more, scripted, start, with_tool
 
@@ -119,11 +121,62 @@ def test_what_it_says_of_itself() -> None:
 
 def test_nothing_is_asked_before_the_first_event() -> None:
     """Making it sends nothing; a deadline in seconds counts from the run's start."""
-    model = scripted()
-    events = Agent(model).run_stream_events("Hello")
+    events = Agent(scripted()).run_stream_events("Hello")  # with nothing to say
     events.close()
-    with pytest.raises(UserError, match="closed"):
-        next(events)
+    assert list(events) == []
+    assert events.usage() == Usage()
+
+
+@pytest.mark.parametrize("crossing", [1, 2, 3])
+def test_closing_from_another_thread_between_two_steps(crossing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a closing comes between a look and the next step, reading ends quietly or with ``RunCancelled``."""
+    agent, _ = with_tool(scripted([call("double", '{"x": 1}')], ["done"]))
+    events = agent.run_stream_events("Hello")
+    cross, left = AgentRun._cross, [crossing]
+
+    def closed_before(run: Any, value: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            closer = threading.Thread(target=events.close)
+            closer.start()
+            closer.join(10)
+        return cross(run, value)
+
+    monkeypatch.setattr(AgentRun, "_cross", closed_before)
+    try:
+        list(events)
+    except RunCancelled as error:
+        assert "closed" in str(error)
+    assert not events.is_complete
+    assert list(events) == []
+
+
+def test_closing_while_a_function_runs_in_another_thread() -> None:
+    """What comes after it is not done, and reading ends quietly."""
+    begun, go = threading.Event(), threading.Event()
+
+    def shorten(messages: list[ModelMessage]) -> list[ModelMessage]:
+        begun.set()
+        go.wait(10)
+        return messages
+
+    events = Agent(scripted(["no"]), history_processors=[shorten]).run_stream_events("Hello")
+    found: list[Any] = []
+
+    def read() -> None:
+        try:
+            found.append(list(events))
+        except BaseException as error:
+            found.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    begun.wait(10)
+    events.close()
+    go.set()
+    reader.join(10)
+    assert found == [[]]
+    assert (events.usage(), events.usage().under_way) == (Usage(), 0)
 
 
 def test_new_messages_are_this_runs() -> None:
