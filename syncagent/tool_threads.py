@@ -19,17 +19,17 @@ from typing import Any, NamedTuple, Optional
 
 from . import tools
 from .deadline import Deadline
-from .exceptions import DeadlineExceeded, RunCancelled, UserError
+from .exceptions import AgentRunError, DeadlineExceeded, RunCancelled, UserError
 from .messages import ToolCallPart
 from .plan import RunPlan, RunState, ToolOutcome
-from .tool_calls import call_tool, timed_out
+from .tool_calls import CallDeadline, call_tool, timed_out
 
 __all__ = ["Progress", "call_tools", "each_call"]
 
 _log = logging.getLogger("syncagent.tools")
 _SLICE = 0.1  # seconds between two looks at deadline and flag
-_Slot = tuple[dict[object, None], object]
-_held: tuple[int, dict[object, None]] = (os.getpid(), {})
+_Held = dict[int, None]
+_held: tuple[int, _Held] = (os.getpid(), {})
 _warned: set[str] = set()
 
 
@@ -136,15 +136,40 @@ def _called_here(index: int, call: ToolCallPart, plan: RunPlan, state: RunState)
         return Progress(index, None, error)  # raised in an iterator it would become a RuntimeError
 
 
+class _Slot:
+    """A thread's place among all of the process. It comes free at the latest when nobody holds this object."""
+
+    __slots__ = ("_claimed", "_held")
+
+    def __init__(self, held: _Held) -> None:
+        self._held = held
+        self._claimed = threading.Lock()
+        held[id(self)] = None
+
+    def claim(self) -> bool:
+        """True for the first who asks: the thread that came up, or who was interrupted while starting it."""
+        return self._claimed.acquire(blocking=False)
+
+    def give_back(self) -> None:
+        """More than once does no harm."""
+        self._held.pop(id(self), None)
+
+    def __del__(self) -> None:
+        try:
+            self.give_back()
+        except AttributeError:
+            return  # interrupted before it had anything
+
+
 class _Running:
     """A call in a thread."""
 
     __slots__ = ("_settled", "deadline", "ends", "index", "left", "thread")
 
-    def __init__(self, index: int, timeout: Optional[float], parent: Deadline) -> None:
+    def __init__(self, index: int, timeout: Optional[float], run: Deadline, step: Deadline) -> None:
         self.index = index
         self.thread = threading.current_thread()
-        self.deadline = Deadline(timeout, parent=parent)
+        self.deadline = CallDeadline(timeout, run, step)
         self.ends = None if timeout is None else time.monotonic() + timeout
         self.left = False  # whether the run went on without it
         self._settled = threading.Lock()
@@ -176,8 +201,10 @@ class _Group:
         # A context may be entered by one thread at a time, so that each call has a copy of its own.
         self._contexts = {index: copy_context() for index in group}
         self._running: dict[int, _Running] = {}
-        self._done: deque[tuple[_Running, Optional[ToolOutcome], Optional[BaseException]]] = deque()
+        # Of an error outside of any call nobody knows which one was under way.
+        self._done: deque[tuple[Optional[_Running], Optional[ToolOutcome], Optional[BaseException]]] = deque()
         self._failed = False  # no thread takes another call
+        self._gone = False  # the run has left this step: no call begins any more
         self._changed = threading.Event()
         # Seen by the caller's thread alone.
         self._threads: list[threading.Thread] = []  # those that were not left
@@ -193,9 +220,13 @@ class _Group:
             self._hire(min(self._plan.parallel_tools, len(self._group)))
             yield from self._wait()
         finally:
-            self._drop()
-            for running in list(self._running.values()):
-                self._leave(running)
+            # First of all: a thread that has taken a call either sees this, or is found below.
+            self._gone = True
+            try:
+                self._drop()
+            finally:
+                for running in list(self._running.values()):
+                    self._leave(running)
         self._join()
         if self._error is not None:
             error, self._error = self._error, None
@@ -218,8 +249,13 @@ class _Group:
                 self._open -= 1
                 yield _called_here(index, self._calls[index], self._plan, self._state)
                 continue
+            stuck = self._is_stuck()
             if self._error is None:
                 deadline.check()
+                if stuck:
+                    self._error = AgentRunError("A thread of tools was ended from outside; what its call gave is lost.")
+            if stuck:
+                return
             self._changed.wait(self._patience(told))
             if self._tick is not None and time.monotonic() - told >= self._tick:
                 told = time.monotonic()
@@ -229,15 +265,16 @@ class _Group:
         """What came since the last look; a first error drops the calls that did not begin."""
         while self._done:
             running, outcome, error = self._done.popleft()
-            self._running.pop(running.index, None)
-            self._open -= 1
-            if error is None:
+            if running is not None:
+                self._running.pop(running.index, None)
+                self._open -= 1
+            if running is not None and error is None:
                 yield Progress(running.index, outcome)
             elif self._error is None:
                 self._error = error
                 self._drop()
             else:
-                name = self._calls[running.index].tool_name
+                name = "?" if running is None else self._calls[running.index].tool_name
                 _log.warning("Tool %r raised %s beside another tool's error", name, type(error).__name__)
         now = time.monotonic()
         for running in list(self._running.values()):
@@ -262,7 +299,11 @@ class _Group:
         if running.thread in self._threads:
             self._threads.remove(running.thread)
         self._running.pop(running.index, None)
-        running.deadline.cancel()
+        running.deadline.leave()
+
+    def _is_stuck(self) -> bool:
+        """Whether nothing can come any more: what the threads had to say was heard, and none of them lives."""
+        return not (any(thread.is_alive() for thread in self._threads) or self._done)
 
     def _patience(self, told: float) -> float:
         now = time.monotonic()
@@ -293,8 +334,8 @@ class _Group:
                 thread = threading.Thread(target=self._work, args=(slot,), name="syncagent-tool", daemon=True)
                 thread.start()
             except BaseException as error:
-                # What came up in spite of an interruption finds nothing to do, so that its place can be given back.
-                _give_slot(slot)
+                if slot.claim():  # else it came up in spite of an interruption, and keeps its place until it ends
+                    slot.give_back()
                 if not isinstance(error, RuntimeError):
                     raise
                 # An isolated sub-interpreter, a system without another thread, or the end of the process.
@@ -306,23 +347,37 @@ class _Group:
 
     def _work(self, slot: _Slot) -> None:
         try:
-            while not (self._failed or self._deadline.cancelled):
-                try:
-                    index = self._todo.popleft()
-                except IndexError:
-                    return
-                if not self._call(index):
-                    return
+            if slot.claim():
+                self._take_calls()
+        except BaseException as error:  # what another thread has put into this one, between two calls
+            self._failed = True
+            self._done.append((None, None, error))
         finally:
-            _call_exit_hooks()
-            _give_slot(slot)
-            self._changed.set()
+            # Whatever happens in here, the place comes free, and the caller's thread looks.
+            try:
+                _call_exit_hooks()
+            finally:
+                try:
+                    slot.give_back()
+                finally:
+                    self._changed.set()
+
+    def _take_calls(self) -> None:
+        while not (self._failed or self._gone or self._deadline.cancelled):
+            try:
+                index = self._todo.popleft()
+            except IndexError:
+                return
+            if not self._call(index):
+                return
 
     def _call(self, index: int) -> bool:
         """Make one call; whether this thread may go on with another."""
         call, plan = self._calls[index], self._plan
-        running = _Running(index, plan.tools[call.tool_name].timeout, self._deadline)
+        running = _Running(index, plan.tools[call.tool_name].timeout, plan.deadline, self._deadline)
         self._running[index] = running
+        if self._gone:
+            return False
         try:
             outcome = self._contexts[index].run(call_tool, call, plan, self._state, running.deadline)
         except BaseException as error:  # SystemExit and its like too: the caller's thread is where they belong
@@ -370,18 +425,21 @@ def _take_slot() -> Optional[_Slot]:
     if pid != os.getpid():  # the threads of a parent are not here
         held = {}
         _held = (os.getpid(), held)
-    token = object()
-    held[token] = None
+    slot = _Slot(held)
     # No lock: two who come at once may both see one too many and go without, but never is there one too many.
     if len(held) > most:
-        del held[token]
+        slot.give_back()
         return None
-    return held, token
+    return slot
 
 
-def _give_slot(slot: _Slot) -> None:
-    held, token = slot
-    held.pop(token, None)
+def _renew_after_fork() -> None:
+    global _held
+    _held = (os.getpid(), {})
+
+
+if hasattr(os, "register_at_fork"):  # an extra: uWSGI does not call it, and the pid is what is relied on
+    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def _can_have_threads() -> bool:
