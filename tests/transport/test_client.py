@@ -269,6 +269,44 @@ def test_explicit_proxies_win(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None
         transport.close()
 
 
+def test_a_redirect_through_a_proxy_is_not_followed(ask: Ask) -> None:
+    """Neither the proxy's password nor the key goes to the address that a proxy, or who answers through it, names."""
+    with FaultServer(fault.ok) as other:
+        redirect = fault.say("307 Elsewhere", b"{}", f"Location: {other.url}")
+        with FaultServer(redirect) as proxy:
+            transport = Transport(proxies={"http": proxy.origin.replace("//", "//alice:proxysecret@")})
+            with pytest.raises(ModelHTTPError, match="Redirects are not followed") as caught:
+                transport.send(ask("http://model.example/v1"), Deadline())
+            transport.close()
+    assert (caught.value.status_code, len(proxy.requests), other.connections) == (307, 1, 0)
+
+
+def test_a_request_does_not_choose_its_address(leak_free: None) -> None:
+    """Whatever words for an address stand in further keys of a body or in a history: the configured one is asked."""
+    from syncagent import Agent
+    from syncagent.messages import ModelMessagesTypeAdapter
+    from syncagent.models.openai import OpenAIModel
+    from syncagent.providers.openai import OpenAIProvider
+
+    stored = (
+        b'[{"kind": "request", "base_url": "%b", "parts": [{"part_kind": "user-prompt", "content": "Hi"}]}, '
+        b'{"kind": "response", "base_url": "%b", "model_name": "%b", "parts": [{"part_kind": "text", "content": "x"}]}]'
+    )
+    answer = b'{"choices": [{"message": {"content": "Hey."}, "finish_reason": "stop"}]}'
+    with FaultServer(fault.ok) as other, FaultServer(fault.say("200 OK", answer)) as server:
+        where = other.origin.encode()
+        model = OpenAIModel("m", provider=OpenAIProvider(f"{server.origin}/v1", KEY))
+        words = {"base_url": other.origin, "api_base": other.origin, "url": other.origin, "host": other.origin}
+        result = Agent(model).run_sync(
+            "And now?",
+            message_history=ModelMessagesTypeAdapter.validate_json(stored % (where, where, where)),
+            model_settings={"extra_body": words},
+        )
+        model.provider.transport.close()
+        assert result.data == "Hey."
+    assert (len(server.requests), other.connections) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("proxy", "error_class"),
     [
