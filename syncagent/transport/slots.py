@@ -142,17 +142,25 @@ class Slots:
         began = time.monotonic()
         self._queue.append(waiter)
         try:
-            self._hand_over()  # one may have come free just before
-            _wait(waiter, deadline, began, least)
-        finally:
-            # Whoever writes here first decides; what came is kept for the line below, or goes back from it.
-            place = waiter.gift.setdefault("place", None)
-            if place is not None:
-                held.append(place)
-            self._leave(waiter)
-            place = None
-            if held and not (waiter.served and deadline.end - time.monotonic() >= least):
+            try:
+                self._hand_over()  # one may have come free just before
+                _wait(waiter, deadline, began, least)
+            finally:
+                # Whoever writes here first decides; what came is kept for the lines below, which may give it back.
+                place = waiter.gift.setdefault("place", None)
+                try:
+                    if place is not None:
+                        held.append(place)
+                    self._leave(waiter)
+                finally:
+                    # Once more, since who is interrupted above and stays in line would keep the place with it.
+                    waiter.gift["place"] = place = None
+                    self._leave(waiter)
+            if deadline.end - time.monotonic() < least:
                 lease.release()
+        except BaseException:
+            lease.release()
+            raise
         if not held:
             raise Full(self.waiting, time.monotonic() - began)
         return lease
@@ -211,14 +219,12 @@ class _Waiter:
         gift: under ``place`` what was given, or None once the waiter has left; written once.
         bell: released when a place was given. It was made by the thread that waits, so it is gevent's where that
             has patched.
-        served: the waiter came back from waiting with its place.
     """
 
-    __slots__ = ("bell", "gift", "served")
+    __slots__ = ("bell", "gift")
 
     def __init__(self) -> None:
         self.gift: dict[str, Optional[_Place]] = {}
-        self.served = False
         self.bell = threading.Lock()
         self.bell.acquire()
 
@@ -236,4 +242,3 @@ def _wait(waiter: _Waiter, deadline: Deadline, began: float, least: float) -> No
         except DeadlineExceeded:
             break
         waiter.bell.acquire(True, min(left, _SLICE))
-    waiter.served = True

@@ -677,6 +677,28 @@ def test_a_gift_that_comes_with_an_exception(monkeypatch: pytest.MonkeyPatch) ->
     slots.take(Deadline(1)).release()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a `__del__`
+def test_no_place_is_lost_wherever_a_wait_is_interrupted() -> None:
+    """Whichever line of waiting in line, of taking what comes, and of giving it back an exception comes in."""
+
+    class Served(Deadline):
+        def check(self, least: float = 0.0) -> None:
+            first.release()  # the waiter is the only one in line
+
+    for injection in injections("transport/slots.py"):
+        slots = Slots(1)
+        first = slots.take(Deadline())
+        try:
+            with injection:
+                slots.take(Served(60)).release()
+        except Injected:
+            assert injection.where is not None
+        first.release()
+        gc.collect()
+        slots.take(Deadline(5)).release()
+        assert (slots.taken, slots.waiting) == (0, 0), injection.where
+
+
 def test_places_do_not_outlive_who_keeps_them() -> None:
     """A lease that is released after its policy has gone does no harm, and neither keeps the other alive."""
     import weakref
