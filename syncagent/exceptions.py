@@ -72,6 +72,7 @@ __all__ = [
     "UserError",
 ]
 
+_NAME_EXCERPT = 200  # characters of a model's name
 _BODY_EXCERPT = 500  # characters of a provider's error body that an error's text may hold
 
 
@@ -262,7 +263,7 @@ class ModelHTTPError(ModelAPIError):
         if len(shown) > _BODY_EXCERPT:
             shown = shown[:_BODY_EXCERPT] + "..."
         super().__init__(
-            f"status_code: {status_code}, model_name: {model_name}, body: {shown}",
+            f"status_code: {status_code}, model_name: {model_name[:_NAME_EXCERPT]}, body: {shown}",
             model_name=model_name,
             **attributes,
         )

@@ -297,11 +297,12 @@ def _called(calls: list[ToolCallPart], plan: RunPlan, state: RunState) -> Genera
     """What came of *calls*, which are counted before they begin; those that never do are taken back."""
     state.begun = []
     state.usage.begin_tool_calls(len(calls), plan.usage_limits)
-    outcomes: Optional[list[ToolOutcome]] = None
+    answered = False
     try:
-        outcomes = (yield RunTools(calls)) if calls else []
+        outcomes: list[ToolOutcome] = (yield RunTools(calls)) if calls else []
+        answered = True
     finally:
-        if outcomes is None:
+        if not answered:
             state.usage.count_tool_calls(len(state.begun) - len(calls))
     return outcomes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, NoReturn, Optional, Union
 from urllib.parse import urlsplit
 
 from ..exceptions import MissingKeyError, UserError
@@ -13,6 +13,7 @@ from .table import ALIASES, ROWS, ProviderRow
 
 if TYPE_CHECKING:
     import requests
+    from typing_extensions import Self
 
     from ..deadline import Deadline
     from ..transport import Auth, RetryPolicy, Transport
@@ -103,6 +104,18 @@ class Provider:
     def __repr__(self) -> str:
         address = "" if self._base_url is None else f"base_url={self._base_url!r}"
         return f"{type(self).__name__}({address})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"A {type(self).__name__} is not pickled: it may hold a key, and connections are of one process. Make it in "
+            "each process, or import the module that does."
+        )
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
 
     @property
     def name(self) -> str:

@@ -296,7 +296,7 @@ def type_name(tp: Any) -> str:
         return "Any"
     args = get_args(tp)
     if not args:
-        if type(tp) in (bool, float, int) and abs(tp) < 1_000_000:  # a slip, and easier to find with its value
+        if isinstance(tp, (float, int)) and abs(tp) < 1_000_000:  # a slip, and easier to find with its value
             return repr(tp)
         # The text of what else is no type may be anything, the process' environment too.
         name = type(tp).__name__ if _is_value(tp) else getattr(tp, "__name__", None) or str(tp).replace("typing.", "")

@@ -152,7 +152,8 @@ class _CallMixin:
         held.clear()  # tracebacks with variables show this frame; a view shows nothing
         if self.sock is None:
             self.connect()
-        self.sock.settimeout(_time_to_send(call))  # it may still be what was left of connecting
+        sock: Any = getattr(self, "sock")  # noqa: B009 - pyright takes the attribute for the None of above
+        sock.settimeout(_time_to_send(call))  # it may still be what was left of connecting
         self.send_whole(data, call)
 
     def send_whole(self, data: memoryview, call: Call) -> None:

@@ -55,7 +55,7 @@ from syncagent.transport import Frame
 
 pytestmark = pytest.mark.stress
 
-_FEW = 100
+_FEW = 50
 _TIMES = 10
 _MOST = 15  # times the work for ten times the pieces; quadratic work is a hundred times as much
 _PIECE = "x" * 1000

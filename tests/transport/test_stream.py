@@ -415,13 +415,13 @@ def test_a_reader_closes_what_another_thread_gave_up(
     assert closed == [reader]
 
 
-def test_what_ends_a_stream_knows_its_tries(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
+def test_what_ends_a_stream_knows_its_tries(transport: Transport, ask: Ask) -> None:
     """The deadline that ends a stream says how often it was asked for, and since when."""
     with FaultServer(fault.in_turn(fault.fin, fault.silent_body)) as server:
-        with transport.stream(ask(server.url), Deadline(0.5)) as stream, pytest.raises(DeadlineExceeded) as caught:
+        with transport.stream(ask(server.url), Deadline(1.2)) as stream, pytest.raises(DeadlineExceeded) as caught:
             list(stream)
     assert caught.value.attempts == 2
-    assert caught.value.elapsed is not None and caught.value.elapsed > 0.4
+    assert caught.value.elapsed is not None and caught.value.elapsed > 1
 
 
 def test_a_stream_that_was_never_made() -> None:

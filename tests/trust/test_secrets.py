@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from syncagent.messages import ModelMessagesTypeAdapter
 from syncagent.models.bedrock import BedrockConverseModel
 from syncagent.models.cohere import CohereModel
 from syncagent.models.gemini import GeminiModel
+from syncagent.models.openai import OpenAIModel
 from syncagent.models.openai_responses import OpenAIResponsesModel
 from syncagent.providers.bedrock import BedrockProvider
 from syncagent.providers.cohere import CohereProvider
@@ -248,3 +250,17 @@ def test_results_and_runs_show_no_prompt() -> None:
         assert PROMPT not in repr(run) + repr(agent)
         assert KEY not in repr(run.result) + run.result.to_json().decode()
         model.provider.transport.close()
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_no_pickle_holds_a_key(used: bool) -> None:
+    """Providers, and what holds one, are not pickled, used or not; a copy is the provider itself."""
+    provider = OpenAIProvider("http://127.0.0.1:9/v1", KEY)
+    bedrock = BedrockProvider(aws_access_key_id="AKIA", aws_secret_access_key=KEY, region_name="eu-west-1")
+    model = OpenAIModel("m", provider=provider)
+    if used:
+        assert provider.transport is not None
+    for holder in (provider, bedrock, model, Agent(model)):
+        with pytest.raises(TypeError, match="Provider is not pickled: it may hold a key"):
+            pickle.dumps(holder)
+    assert copy.copy(provider) is copy.deepcopy(provider) is copy.deepcopy(model).provider is provider
