@@ -107,8 +107,8 @@ class Provider:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"A {type(self).__name__} is not pickled: it may hold a key, and connections are of one process. Make it in "
-            "each process, or import the module that does."
+            f"A {type(self).__name__} is not pickled: it may hold a key, and connections are of one process. "
+            "Make it in each process, or import the module that does."
         )
 
     def __copy__(self) -> Self:
