@@ -45,9 +45,15 @@ class DeadlineAdapter(HTTPAdapter):
     Direct and proxied connections that know their :class:`Call`.
 
     Pools are looked up once for each URL and TLS settings, since that look-up costs more than the sending.
+
+    Args:
+        pool_size: connections that are kept for each origin.
+        verify: what the certificate of a proxy is checked with that is spoken to by TLS itself: True, or the path of
+            a bundle; None or False for what OpenSSL trusts.
     """
 
-    def __init__(self, pool_size: int) -> None:
+    def __init__(self, pool_size: int, verify: _Verify = None) -> None:
+        self._proxy_verify = verify
         self._pools: dict[Any, Any] = {}
         self._paths: dict[str, str] = {}
         self._contexts: dict[tuple[_Verify, _Cert], ssl.SSLContext] = {}
@@ -62,6 +68,9 @@ class DeadlineAdapter(HTTPAdapter):
         """Make proxied pools of our connections."""
         if proxy.lower().startswith("socks"):  # PySocks has connections of its own
             return super().proxy_manager_for(proxy, **proxy_kwargs)
+        if self._proxy_verify and proxy.lower().startswith("https"):
+            # Without the client's certificate: it is for the target.
+            proxy_kwargs.setdefault("proxy_ssl_context", self._tls_context(self._proxy_verify, None))
         manager = super().proxy_manager_for(proxy, socket_options=socket_options(), **proxy_kwargs)
         manager.pool_classes_by_scheme = POOLS
         return manager

@@ -44,7 +44,8 @@ class OwnSession:
         session.trust_env = False
         session.cookies = NoCookies()
         session.headers.clear()
-        adapter = DeadlineAdapter(pool_size)
+        # Of no address in particular, since the proxy's is not known: what holds for all.
+        adapter = DeadlineAdapter(pool_size, connection_settings("https://", **{**settings, "proxies": None}).verify)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         self._session = session

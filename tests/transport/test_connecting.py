@@ -243,11 +243,8 @@ class Behind:
 
 
 @pytest.fixture
-def behind(
-    certificate: Path, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, leak_free: None
-) -> Iterator[Callable[[Any], Behind]]:
+def behind(certificate: Path, context: ssl.SSLContext, leak_free: None) -> Iterator[Callable[[Any], Behind]]:
     """Makes one for a scenario."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # what the proxy's certificate is checked with
     servers: list[FaultServer] = []
     made: list[Transport] = []
 
@@ -271,6 +268,21 @@ def test_tls_inside_of_a_proxys_tls(behind: Any, ask: Ask) -> None:
     there = behind(fault.echo)
     for body in (b"1", b"2"):
         assert there.transport.send(ask(there.url, body=body), Deadline(10)).body == body
+
+
+def test_a_proxys_own_certificate_is_checked(
+    certificate: Path, context: ssl.SSLContext, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``verify=``, else with the variables for it; one that nobody vouches for is not spoken to."""
+    with FaultServer(fault.say("403 No", b""), tls=context) as proxy:
+        for bundle, words in ((None, "not trusted"), (str(certificate), "403 No")):
+            if bundle:
+                monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+            transport = Transport(proxies={"https": proxy.origin}, retry_policy=ONCE)
+            with pytest.raises(ModelConnectionError, match=words):
+                transport.send(ask("https://127.0.0.1:9/v1"), Deadline(10))
+            transport.close()
+    assert [request.method for request in proxy.requests] == ["CONNECT"]
 
 
 @pytest.mark.parametrize(
