@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
-__all__ = ["Injected", "Injection", "injections"]
+from typing_extensions import ParamSpec
+
+__all__ = ["Injected", "Injection", "in_a_thread", "injections"]
+
+P = ParamSpec("P")
 
 
 class Injected(BaseException):
@@ -72,6 +77,34 @@ def _quiet_threads() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = former
+
+
+def in_a_thread(test: Callable[P, None]) -> Callable[P, None]:
+    """
+    Run *test* in a thread of its own.
+
+    An exception out of a trace function in the middle of an ``except`` block is never done with for its thread: every
+    later one there has it for a context.
+    """
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        errors: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                test(*args, **kwargs)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=guarded)
+        thread.start()
+        thread.join(240)
+        assert not thread.is_alive()
+        if errors:
+            raise errors[0]
+
+    return run
 
 
 def injections(*names: str, threads: bool = False, most: int = 2000) -> Iterator[Injection]:

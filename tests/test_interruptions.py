@@ -17,7 +17,7 @@ from syncagent.agent import Agent
 from syncagent.deadline import Deadline
 from syncagent.exceptions import AgentRunError, DeadlineExceeded
 from syncagent.tools import RunContext, Tool
-from tests.injection import Injected, Injection, injections
+from tests.injection import Injected, Injection, in_a_thread, injections
 from tests.scripted_model import Scripted, call
 
 _HERE = "syncagent-tool"
@@ -58,6 +58,7 @@ def variables() -> dict[str, Any]:
     return {variable.name: value for variable, value in copy_context().items() if value}
 
 
+@in_a_thread
 def test_no_context_variable_stays_set() -> None:
     """Wherever it comes while a tool is called, the next run has neither the former one's deadline nor its depth."""
     before = variables()
@@ -67,6 +68,7 @@ def test_no_context_variable_stays_set() -> None:
         assert variables() == before, injection.where
 
 
+@in_a_thread
 def test_no_place_is_lost_in_the_callers_thread() -> None:
     """Wherever it comes in the caller's thread, it passes, the threads end, and their places come back."""
     for injection in injections("tool_threads.py"):
@@ -77,6 +79,7 @@ def test_no_place_is_lost_in_the_callers_thread() -> None:
         assert tool_threads._held[1] == {}, injection.where
 
 
+@in_a_thread
 def test_a_thread_that_is_ended_from_outside_is_not_waited_for() -> None:
     """Wherever it comes in a tool's thread, the run has its answers, fails with it, or says that it was lost."""
     for injection in injections("tool_threads.py", threads=True):
@@ -93,6 +96,7 @@ def test_a_thread_that_is_ended_from_outside_is_not_waited_for() -> None:
         assert tool_threads._held[1] == {}, injection.where
 
 
+@in_a_thread
 def test_a_thread_that_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing at all is handed over, the run notices that no thread is left, and fails."""
     monkeypatch.setattr(tool_threads._Group, "_take_calls", lambda self: self._todo.popleft())
@@ -100,6 +104,7 @@ def test_a_thread_that_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> N
         answer(Injection(0, (), False), 2, deadline=20)
 
 
+@in_a_thread
 def test_an_error_before_a_silent_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error that came first is the run's, although another call was lost."""
     took = threading.Barrier(2)
@@ -115,6 +120,7 @@ def test_an_error_before_a_silent_end(monkeypatch: pytest.MonkeyPatch) -> None:
         answer(Injection(0, (), False), 2, deadline=20)
 
 
+@in_a_thread
 def test_errors_outside_of_calls_beside_each_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -134,6 +140,7 @@ def test_errors_outside_of_calls_beside_each_other(
     )
 
 
+@in_a_thread
 def test_nothing_begins_after_the_run_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that has taken a call when the run is interrupted does not make it."""
     taken, left = threading.Barrier(3), threading.Event()
@@ -160,6 +167,7 @@ def test_nothing_begins_after_the_run_was_left(monkeypatch: pytest.MonkeyPatch) 
     assert began == []
 
 
+@in_a_thread
 def test_a_thread_that_came_up_in_spite_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after a thread was started: it keeps its place as long as it lives, and is told."""
     running, told = threading.Event(), threading.Event()
@@ -185,6 +193,7 @@ def test_a_thread_that_came_up_in_spite_of_it(monkeypatch: pytest.MonkeyPatch) -
     assert held == [1]
 
 
+@in_a_thread
 def test_a_call_tells_who_looks() -> None:
     """Leaving a call stops what is under it and nothing above; cancelling it stops the run."""
     run = Deadline(50)
@@ -196,6 +205,7 @@ def test_a_call_tells_who_looks() -> None:
     assert (two.cancelled, step.cancelled, run.cancelled) == (True, True, True)
 
 
+@in_a_thread
 def test_places_are_counted_anew_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in a child that has the number of a process whose places somebody still held."""
     monkeypatch.setattr(tool_threads, "_held", (os.getpid(), {1: None}))
@@ -203,6 +213,7 @@ def test_places_are_counted_anew_after_a_fork(monkeypatch: pytest.MonkeyPatch) -
     assert tool_threads._held == (os.getpid(), {})
 
 
+@in_a_thread
 def test_a_place_that_was_lost_while_it_was_taken() -> None:
     """One that was interrupted before it was anybody's does no harm."""
     slot = object.__new__(tool_threads._Slot)
