@@ -23,7 +23,10 @@ from tests.scripted_model import Scripted, call
 _HERE = "syncagent-tool"
 
 # One that comes in a `__del__` can only be shown.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.stress,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
