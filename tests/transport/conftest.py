@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from syncagent import policy as lift_policy
 from syncagent.transport import HttpRequest, Transport
 from tests.faultserver import __main__ as by_hand
 
@@ -47,6 +48,13 @@ def leak_free() -> Iterator[None]:
         time.sleep(0.02)
     assert set(threading.enumerate()) - threads == set()
     assert open_sockets() - sockets == set()
+
+
+@pytest.fixture(autouse=True)
+def lifted() -> Iterator[None]:
+    """No policy is left over, whatever a test did."""
+    yield
+    lift_policy()
 
 
 @pytest.fixture
