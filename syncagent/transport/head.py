@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from email import errors
 from typing import TYPE_CHECKING, Any, Optional
 
 from .reader import Reader, Source
@@ -20,6 +21,8 @@ _MOST_LINES = 100  # http.client's own limit; it says what is wrong with more
 _ODD_LINE = re.compile(r"\r\n(?![!-9;-~]+:|\Z)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _WITHOUT_BODY = frozenset({204, 304})
+# The others are about the body of a multipart message, which http.client's parser is not given.
+_NO_HEADER = (errors.MissingHeaderBodySeparatorDefect, errors.FirstHeaderLineIsContinuationDefect)
 
 
 class Headers(Mapping[str, str]):
@@ -175,7 +178,7 @@ def _check_framing(response: http.client.HTTPResponse, headers: Headers, head: b
     problem = None
     if _BARE_CR.search(head) is not None:
         problem = "a carriage return without a line feed"
-    elif response.headers.defects:
+    elif any(isinstance(defect, _NO_HEADER) for defect in response.headers.defects):
         problem = "a line that is no header"
     elif encoding is not None and encoding.lower() != "chunked":
         problem = f"the Transfer-Encoding {encoding[:80]!r}"
