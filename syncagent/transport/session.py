@@ -45,7 +45,8 @@ class OwnSession:
         session.cookies = NoCookies()
         session.headers.clear()
         # Of no address in particular, since the proxy's is not known: what holds for all.
-        adapter = DeadlineAdapter(pool_size, connection_settings("https://", **{**settings, "proxies": None}).verify)
+        everywhere: dict[str, Any] = {**settings, "proxies": None}
+        adapter = DeadlineAdapter(pool_size, connection_settings("https://", **everywhere).verify)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         self._session = session
