@@ -14,7 +14,6 @@ from ..settings import merge_model_settings
 from ..tools import ModelRequestParameters
 from ..transport import HttpRequest
 from ..transport.answers import hidden, shown
-from ..transport.policy import in_force
 from . import check_allow_model_requests
 from ._inline import inlined
 from ._words import short
@@ -215,6 +214,8 @@ class WireModel(Model):
         encode: Optional[Callable[[ModelCall], WireRequest]] = None,
     ) -> HttpRequest:
         provider = self._provider
+        from ..transport.policy import in_force  # which the first request brings in any case
+
         if in_force() is not None:
             provider.check_policy()
         target = provider.target(self._model_name, parameters.deadline)

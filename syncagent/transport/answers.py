@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, Optional
-
-from .quoting import repeats, unescaped
 
 __all__ = [
     "Hidden",
@@ -30,12 +27,6 @@ _ID = 200
 _SHORTEST_SECRET = 6  # shorter ones are placeholders such as "none", and parts of ordinary words
 _ESCAPES = 3  # times that a text may have been written as JSON, HTML or a part of a URL
 _SECRET_NAMES = ("auth", "cookie", "key", "password", "secret", "token")
-# Any text of JSON or of Python, the last one perhaps cut, and the colon of a key after it; each character is looked
-# at once.
-_TEXTS = re.compile(
-    r""""[^"\\]*(?:\\.[^"\\]*)*(?:"(\s*:)?|\Z)|(?<!\w)'[^'\\]*(?:\\.[^'\\]*)*(?:'(\s*:)?|\Z)""", re.DOTALL
-)
-_EVENTS = re.compile(r"^(?:data|event|id|retry)?:", re.MULTILINE)
 _ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-correlation-id", "cf-ray")
 
 
@@ -73,6 +64,8 @@ def redact(text: str, auth: Mapping[str, str]) -> str:
 
     A text that repeats one in the escapes of JSON, HTML or URLs comes back without those escapes.
     """
+    from .quoting import unescaped  # for errors only, and its expressions take a millisecond to compile
+
     secrets = secrets_of(auth)
     for secret in secrets:
         text = text.replace(secret, "***")
@@ -128,7 +121,11 @@ def may_be_shown(text: str, asked: Optional[bytes]) -> bool:
     """
     if os.environ.get("SYNCAGENT_LOG_CONTENT") == "0":
         return False
-    return not asked or not repeats(text, asked)
+    if not asked:
+        return True
+    from .quoting import repeats
+
+    return not repeats(text, asked)
 
 
 def shown(words: str, secrets: Mapping[str, str], asked: Optional[bytes]) -> str:
@@ -145,12 +142,14 @@ def excerpt(body: bytes, auth: Mapping[str, str], asked: Optional[bytes] = None)
     Left out where the environment says ``SYNCAGENT_LOG_CONTENT=0``, where it repeats what was *asked*, and where it is
     an event stream or no text, which cannot be told from an answer.
     """
+    from .quoting import is_event_stream, without_texts
+
     # A secret that the cut would part is found first, in a piece that is long enough to hold it.
     text = redact(body[: _EXCERPT * 16].decode("utf-8", "replace"), auth).lstrip("\ufeff \t\r\n")
     if not text.startswith("<"):
-        text = _TEXTS.sub(lambda found: found.group() if found.group(1) or found.group(2) else '"..."', text)
+        text = without_texts(text)
     beginning = text[:_EXCERPT]
-    if "\ufffd" in beginning or "\0" in beginning or _EVENTS.match(beginning) or not may_be_shown(beginning, asked):
+    if "\ufffd" in beginning or "\0" in beginning or is_event_stream(beginning) or not may_be_shown(beginning, asked):
         return "(left out)"
     return repr(beginning) + ("..." if len(text) > _EXCERPT else "")
 

@@ -1,12 +1,11 @@
-"""Whether a server's words quote what it was asked, however they are written."""
+"""What a server's words hold: quotations of what it was asked, however they are written, and texts of an answer."""
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Union
 
-__all__ = ["repeats", "unescaped"]
+__all__ = ["is_event_stream", "repeats", "unescaped", "without_texts"]
 
 _REPEATED = 16  # letters and digits in a row that are quoted
 _BLOCK = 8  # a run of 16 holds at least one whole block of these, wherever it begins
@@ -22,6 +21,12 @@ _BLANKS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _JSON_ESCAPES = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 # The texts of a request that are short enough to be quoted whole without a run of 16.
 _SHORT_TEXTS = re.compile(rb'"(?:content|input|prompt|query|text)"\s*:\s*"((?:[^"\\]|\\.){4,60})"')
+# Any text of JSON or of Python, the last one perhaps cut, and the colon of a key after it; each character is looked
+# at once.
+_TEXTS = re.compile(
+    r""""[^"\\]*(?:\\.[^"\\]*)*(?:"(\s*:)?|\Z)|(?<!\w)'[^'\\]*(?:\\.[^'\\]*)*(?:'(\s*:)?|\Z)""", re.DOTALL
+)
+_EVENTS = re.compile(r"^(?:data|event|id|retry)?:", re.MULTILINE)
 _LOWER = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
 _OTHERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
@@ -31,6 +36,8 @@ def unescaped(text: str) -> str:
     if "\\" in text or "%" in text:
         text = _ESCAPE.sub(_character, text)
     if "&" in text:
+        import html  # two thousand names; nobody needs them before a server says something odd
+
         text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
     return text
 
@@ -51,6 +58,16 @@ def repeats(text: str, asked: bytes) -> bool:
             return True
     shorts = map(_written, _SHORT_TEXTS.findall(asked))
     return any(len(short) >= _SHORTEST and short in words for short in shorts)
+
+
+def without_texts(text: str) -> str:
+    """*text* with the texts in it blanked, those of JSON and of Python, but for keys."""
+    return _TEXTS.sub(lambda found: found.group() if found.group(1) or found.group(2) else '"..."', text)
+
+
+def is_event_stream(text: str) -> bool:
+    """Whether *text* begins as server-sent events do."""
+    return _EVENTS.match(text) is not None
 
 
 def _has_run(words: bytes, start: int, searched: bytes) -> bool:
