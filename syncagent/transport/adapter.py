@@ -116,6 +116,22 @@ class DeadlineAdapter(HTTPAdapter):
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # in the stubs
         conn.tls_settings = (verify, cert)
 
+    def straight(
+        self, request: requests.PreparedRequest, timeout: Any, verify: _Verify, cert: _Cert
+    ) -> requests.Response:
+        """
+        What ``send`` does with a request that goes to its host directly; the errors are urllib3's and the system's own.
+
+        Raises:
+            Exception: whatever urllib3, http.client, ssl and socket raise.
+        """
+        pool = self.get_connection_with_tls_context(request, verify, None, cert)
+        self.cert_verify(pool, str(request.url), verify, cert)
+        raw = pool.urlopen(
+            request.method, self.request_url(request, None), request.body, request.headers, timeout=timeout
+        )
+        return self.build_response(request, raw)
+
     def request_url(self, request: requests.PreparedRequest, proxies: Optional[Mapping[str, str]]) -> str:
         """What stands in the request line; kept for requests that go out directly."""
         if proxies:

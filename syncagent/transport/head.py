@@ -22,7 +22,11 @@ _ODD_LINE = re.compile(r"\r\n(?![!-9;-~]+:|\Z)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _WITHOUT_BODY = frozenset({204, 304})
 # The others are about the body of a multipart message, which http.client's parser is not given.
-_NO_HEADER = (errors.MissingHeaderBodySeparatorDefect, errors.FirstHeaderLineIsContinuationDefect)
+_NO_HEADER = (
+    errors.MissingHeaderBodySeparatorDefect,
+    errors.FirstHeaderLineIsContinuationDefect,
+    errors.InvalidHeaderDefect,
+)
 
 
 class Headers(Mapping[str, str]):

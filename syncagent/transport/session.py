@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from types import FunctionType, ModuleType
 from typing import Any, Optional
 
 import requests
+from requests import adapters
+from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
 from urllib3.util import Timeout
 
@@ -25,6 +28,22 @@ _MOST_TEMPLATES = 256
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"})
 _DEAD_WITHIN = 0.5  # seconds after sending in which a connection that had been closed before shows it
 _FORBIDDEN = frozenset("\\ \t\r\n\x0b\x0c\x7f") | {chr(code) for code in range(32)}
+
+
+def _original(function: Any, module: ModuleType) -> Any:
+    """*function*, where it is the module's own; a mock may have been there before this file was loaded."""
+    return function if type(function) is FunctionType and function.__globals__ is vars(module) else object()
+
+
+_SESSION, _ADAPTER = requests.Session, HTTPAdapter
+_SEND = _original(_SESSION.send, requests.sessions)
+_GET_ADAPTER = _original(_SESSION.get_adapter, requests.sessions)
+_SEND_BY_ADAPTER = _original(_ADAPTER.send, adapters)
+
+
+def _is_untouched() -> bool:
+    """Whether nobody, such as a mock or a tracer, has put something of their own in place of requests' methods."""
+    return _SESSION.send is _SEND and _SESSION.get_adapter is _GET_ADAPTER and _ADAPTER.send is _SEND_BY_ADAPTER
 
 
 class OwnSession:
@@ -50,6 +69,7 @@ class OwnSession:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         self._session = session
+        self._adapter = adapter
         self._given = settings
         self._settings: dict[str, Settings] = {}
         self._templates: dict[tuple[str, str], _Template] = {}
@@ -94,12 +114,16 @@ class OwnSession:
     def _send(
         self, prepared: PreparedRequest, settings: Settings, call: Call, timeout: tuple[float, float]
     ) -> requests.Response:
+        patience = self._timeout(timeout)
         token = current_call.set(call)
         try:
+            if not settings.proxies and _is_untouched():
+                # What a session does beside it is about redirects, cookies and hooks, of which ours has none.
+                return self._adapter.straight(prepared, patience, settings.verify, settings.cert)
             return self._session.send(
                 prepared,
                 stream=True,
-                timeout=self._timeout(timeout),
+                timeout=patience,
                 allow_redirects=False,
                 proxies=settings.proxies,
                 verify=settings.verify,
@@ -152,9 +176,7 @@ class CallerSession:
 
     tells = False
 
-    def __init__(
-        self, session: Any, pid: int, *, proxies: Optional[Mapping[str, str]], verify: Any, cert: Any
-    ) -> None:
+    def __init__(self, session: Any, pid: int, *, proxies: Optional[Mapping[str, str]], verify: Any, cert: Any) -> None:
         self._session = session
         self._pid = pid
         self._proxies = proxies
@@ -283,9 +305,7 @@ class _Template:
             self.headers = {str(name): _checked(name, value) for name, value in prepared.headers.items()}
         except (requests.exceptions.InvalidHeader, ValueError, AttributeError, TypeError):
             names = ", ".join(map(str, self.given))
-            raise UserError(
-                f"One of the headers {names} has a value that is not plain text of one line."
-            ) from None
+            raise UserError(f"One of the headers {names} has a value that is not plain text of one line.") from None
         self.url = str(prepared.url)
         if "User-Agent" not in prepared.headers:
             self.headers["User-Agent"] = "syncagent"

@@ -536,6 +536,54 @@ assert "requests" in sys.modules and "tenacity" not in sys.modules
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=root, timeout=60)
 
 
+@pytest.mark.parametrize("method", ["Session.send", "Session.get_adapter", "adapters.HTTPAdapter.send"])
+def test_who_looks_on_sees_every_request(
+    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Tracers and mocks that replace a method of requests are called, and nobody else goes that way."""
+    owner, _, name = method.rpartition(".")
+    target: Any = requests
+    for part in owner.split("."):
+        target = getattr(target, part)
+    original, seen = getattr(target, name), []
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        seen.append(args)
+        return original(*args, **kwargs)
+
+    with FaultServer(fault.ok) as server:
+        transport.send(ask(server.url), Deadline())
+        monkeypatch.setattr(target, name, noted)
+        transport.send(ask(server.url), Deadline())
+        monkeypatch.undo()
+        transport.send(ask(server.url), Deadline())
+    assert len(seen) == 1
+
+
+def test_a_mock_that_was_there_first() -> None:
+    """A program whose very first request is mocked asks nobody, whatever was loaded while the mock was there."""
+    code = """
+import socket
+import responses
+from syncagent import Agent
+from syncagent.models.openai import OpenAIModel
+from syncagent.providers.openai import OpenAIProvider
+
+def refuse(*args):
+    raise AssertionError("a real look-up")
+
+socket.getaddrinfo = refuse
+answer = {"choices": [{"message": {"content": "mocked"}, "finish_reason": "stop"}]}
+agent = Agent(OpenAIModel("m", provider=OpenAIProvider(api_key="k")))
+for _ in range(2):
+    with responses.RequestsMock() as mock:
+        mock.post("https://api.openai.com/v1/chat/completions", json=answer)
+        print(agent.run_sync("Hi").data)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "mocked\n" * 2, done.stderr
+
+
 @responses.activate
 def test_mocks_of_requests_work(transport: Transport, ask: Ask, no_wait: list[float]) -> None:
     """The test library ``responses`` sees every request and its answers are read like real ones."""
