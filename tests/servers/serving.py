@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import quote_plus
 
-__all__ = ["ROOT", "Served", "environment", "gunicorn", "load", "uwsgi"]
+__all__ = ["ROOT", "Served", "environment", "gunicorn", "load", "load_several", "uwsgi"]
 
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = "tests.servers.app:application"
@@ -96,6 +96,22 @@ def load(served: Served, word: str, threads: int, rounds: int) -> set[int]:
     for thread in crowd:
         thread.join()
     assert failures == []
+    return workers
+
+
+def load_several(served: Served, rounds: int, *, several: bool = True) -> set[int]:
+    """
+    The same with runs that need a tool and runs that need none, until more than one worker has answered.
+
+    Args:
+        several: whether there has to be more than one.
+    """
+    workers = load(served, "say", threads=16, rounds=rounds) | load(served, "tool", threads=16, rounds=2)
+    for _ in range(10):
+        if len(workers) > 1 or not several:
+            break
+        # One was up before the others, and quick: slow answers are for all.
+        workers |= load(served, "wait", threads=16, rounds=1)
     return workers
 
 

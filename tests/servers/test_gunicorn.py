@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.faultserver import FaultServer
-from tests.servers.serving import gunicorn, load
+from tests.servers.serving import gunicorn, load_several
 from tests.servers.upstream import Upstream
 
 pytest.importorskip("gunicorn")
@@ -34,13 +34,12 @@ def test_every_answer_is_its_own(kind: str) -> None:
     upstream = Upstream()
     with FaultServer(upstream) as server:
         with gunicorn(f"{server.origin}/v1", *KINDS[kind], WARM="1") as served:
-            workers = load(served, "say", threads=16, rounds=10)
-            workers |= load(served, "tool", threads=16, rounds=2)
+            workers = load_several(served, 10, several=kind != "gevent")  # of which one may take all that comes
         # What went out on one connection came from one process: nobody used what was inherited.
         assert {len(speakers) for speakers in upstream.speakers.values()} == {1}
         processes = set.union(*upstream.speakers.values())
         assert processes >= {str(pid) for pid in workers}
-        assert len(workers) > 1 or kind == "gevent"  # where one worker may take all that comes
+        assert len(workers) > 1 or kind == "gevent"
         assert server.connections <= len(processes) * IN_A_WORKER[kind]
 
 

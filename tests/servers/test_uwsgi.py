@@ -10,7 +10,7 @@ from typing import Optional
 import pytest
 
 from tests.faultserver import FaultServer
-from tests.servers.serving import load, uwsgi
+from tests.servers.serving import load_several, uwsgi
 from tests.servers.upstream import Upstream
 
 COMMAND: Optional[str] = shutil.which("uwsgi", path=str(Path(sys.executable).parent)) or shutil.which("uwsgi")
@@ -27,8 +27,7 @@ def test_every_answer_is_its_own(options: list[str]) -> None:
     upstream = Upstream()
     with FaultServer(upstream) as server:
         with uwsgi(COMMAND, f"{server.origin}/v1", "--processes", "4", *options, WARM="1") as served:
-            workers = load(served, "say", threads=16, rounds=10)
-            workers |= load(served, "tool", threads=16, rounds=2)
+            workers = load_several(served, 10)
         assert {len(speakers) for speakers in upstream.speakers.values()} == {1}
         processes = set.union(*upstream.speakers.values())
         assert len(processes) == len(workers) + 1  # the master's was used at import
