@@ -26,6 +26,7 @@ from syncagent.transport import HttpRequest, Transport
 from syncagent.transport import call as call_module
 from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver import scenarios as fault
+from tests.servers.upstream import Upstream
 
 Ask = Callable[..., HttpRequest]
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,9 +162,7 @@ def slow_chunks(peer: Peer, request: Request) -> None:
 @needs_fork
 @pytest.mark.parametrize("what", ["read", "close", "cancel"])
 @pytest.mark.parametrize("hooks", [True, False], ids=["hooks", "no hooks"])
-def test_an_answer_under_way_is_the_parents(
-    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, what: str, hooks: bool
-) -> None:
+def test_an_answer_under_way_is_the_parents(transport: Transport, ask: Ask, what: str, hooks: bool) -> None:
     """
     A child of a fork in the middle of a stream reads nothing of it, and nothing that it does ends it for the parent.
 
@@ -181,11 +180,11 @@ def test_an_answer_under_way_is_the_parents(
             assert not caught.value.retryable
             stream.close()
 
-    if not hooks:
-        monkeypatch.setattr(call_module, "_bound", {})
     deadline = Deadline(20)
     with FaultServer(slow_chunks) as server, transport.stream(ask(server.url), deadline) as stream:
         found = [next(stream)]
+        if not hooks:
+            call_module._bound.clear()  # what the hook would have found
         children = [forked(child) for _ in range(2)]
         found += stream
         assert all([ended_well(one) for one in children])
@@ -430,3 +429,45 @@ print("well")
         )  # fmt: skip
         assert done.stdout.endswith("well\n"), done.stderr
         assert len(server.requests) == 21
+
+
+@needs_fork
+@pytest.mark.stress
+def test_a_pool_of_multiprocessing_shares_a_warm_agent() -> None:
+    """Four forked workers on an agent that was used before, streams among the runs: every answer is its own."""
+    code = """
+import multiprocessing, os, sys
+from syncagent import Agent
+from syncagent.models.openai import OpenAIModel
+from syncagent.providers.openai import OpenAIProvider
+
+model = OpenAIModel("loopback", provider=OpenAIProvider(base_url=sys.argv[1], api_key="loopback"))
+agent = Agent(model, deadline=30)
+
+def ask(number):
+    word = "wait" if number % 20 == 0 else "say"  # slow ones, so that no worker can take all
+    if number % 3:
+        return number, agent.run_sync(f"{word} {number}@{os.getpid()}").data, os.getpid()
+    with agent.run_stream(f"{word} {number}@{os.getpid()}") as result:
+        return number, result.get_data(), os.getpid()
+
+if __name__ == "__main__":
+    before = ask(1000)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        found = pool.map(ask, range(200), chunksize=5)
+        pool.close()
+        pool.join()
+    found += [before, ask(1001)]
+    assert all(answer == f"{number}@{pid}" for number, answer, pid in found), found
+    assert len({pid for _, _, pid in found}) > 2
+    print("well")
+"""
+    upstream = Upstream()
+    with FaultServer(upstream) as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, f"{server.origin}/v1"],
+            capture_output=True, text=True, cwd=ROOT, timeout=100, check=False,
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == ("well\n", "")
+    # What went out on one connection came from one process.
+    assert {len(speakers) for speakers in upstream.speakers.values()} == {1}
