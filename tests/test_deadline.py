@@ -6,6 +6,7 @@ import math
 import socket
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -189,6 +190,20 @@ def test_attaching_after_cancelling() -> None:
         deadline.attach(ours)
     assert deadline._sockets == {}
     ours.close()
+    theirs.close()
+
+
+def test_what_an_interruption_leaves_attached_is_not_kept() -> None:
+    """A deadline of many runs holds nothing of those that were interrupted before they could let go of it."""
+    deadline = Deadline()
+    child = Deadline(parent=deadline)
+    ours, theirs = socket.socketpair()
+    child.attach(ours)
+    left = weakref.ref(ours)
+    ours.close()
+    del ours
+    assert left() is None
+    deadline.cancel()
     theirs.close()
 
 

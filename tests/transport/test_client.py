@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import requests
@@ -28,6 +27,7 @@ from syncagent.exceptions import (
 from syncagent.transport import HttpRequest, RetryPolicy, Transport, shared_transport
 from tests.faultserver import FaultServer, Peer, Request
 from tests.faultserver import scenarios as fault
+from tests.trust.looking import variables
 
 from .conftest import KEY
 
@@ -414,21 +414,44 @@ def test_framing_that_drips_through_a_callers_session(ask: Ask) -> None:
         assert time.monotonic() - began < 0.75
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["ours", "the caller's session"])
-def test_an_end_in_the_middle_shows_no_headers(
-    transport: Transport, ask: Ask, monkeypatch: pytest.MonkeyPatch, own: bool
-) -> None:
+def shown_with_variables(error: Optional[BaseException]) -> str:
+    """What a tracker shows that prints variables, but for the tests' own, and looks at all that is behind an error."""
+    shown = ""
+    while error is not None:
+        shown += "\n".join([repr(error), *variables(error)])
+        error = error.__context__
+    return shown
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our proxy", "the caller's session"])
+def test_an_end_in_the_middle_shows_no_secret(ask: Ask, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     """What a worker's abort raises in a blocked send comes out as itself, without frames whose variables hold keys."""
     error = SystemExit(1)
 
     def abort(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", abort)
+    where = "syncagent.transport.pool._PoolMixin" if own else "urllib3.connectionpool.HTTPConnectionPool"
+    monkeypatch.setattr(f"{where}._get_conn", abort)
     with requests.Session() as session, pytest.raises(SystemExit) as caught:
-        (transport if own else Transport(session=session)).send(ask("http://127.0.0.1:9/"), Deadline())
+        proxies = {"http": "http://alice:proxysecret@127.0.0.1:9"}
+        transport = Transport(proxies=proxies) if own else Transport(session=session)
+        transport.send(ask("http://model.example/v1"), Deadline())
     assert caught.value is error
-    assert KEY not in "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert not any(secret in shown_with_variables(error) for secret in (KEY, "proxysecret"))
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://alice:proxysecret@[::1", "ftp://alice:proxysecret@x", "socks5://a:proxysecret@x"]
+)
+def test_a_proxy_that_cannot_be_used_shows_no_password(ask: Ask, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Nor do the frames of the error, and of what was behind it."""
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    transport = Transport()
+    with pytest.raises((UserError, ModelAPIError)) as caught:
+        transport.send(ask("http://model.example/v1", retry_policy=RetryPolicy(max_retries=0)), Deadline())
+    transport.close()
+    assert "proxysecret" not in shown_with_variables(caught.value)
 
 
 def test_cancelling_through_a_callers_session(ask: Ask) -> None:
