@@ -8,7 +8,6 @@ module ``threading`` has at the time, so that gevent may patch it before or afte
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from .deadline import Deadline
 from .exceptions import AgentRunError, DeadlineExceeded, RunCancelled, UserError
 from .messages import ToolCallPart
 from .plan import RunPlan, RunState, ToolOutcome
+from .processes import PerProcess
 from .tool_calls import CallDeadline, call_tool, timed_out
 
 __all__ = ["Progress", "call_tools", "each_call"]
@@ -29,7 +29,7 @@ __all__ = ["Progress", "call_tools", "each_call"]
 _log = logging.getLogger("syncagent.tools")
 _SLICE = 0.1  # seconds between two looks at deadline and flag
 _Held = dict[int, None]
-_held: tuple[int, _Held] = (os.getpid(), {})
+_held: PerProcess[_Held] = PerProcess(dict)  # the threads of a parent are not in its child
 _warned: set[str] = set()
 
 
@@ -417,29 +417,16 @@ def _call_exit_hooks() -> None:
 
 def _take_slot() -> Optional[_Slot]:
     """A thread's place among all of the process; None where all are taken."""
-    global _held
     most = tools.max_tool_threads
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise UserError(f"syncagent.tools.max_tool_threads is a number of threads from 0 on; got {most!r}.")
-    pid, held = _held
-    if pid != os.getpid():  # the threads of a parent are not here
-        held = {}
-        _held = (os.getpid(), held)
+    held = _held.get()
     slot = _Slot(held)
     # No lock: two who come at once may both see one too many and go without, but never is there one too many.
     if len(held) > most:
         slot.give_back()
         return None
     return slot
-
-
-def _renew_after_fork() -> None:
-    global _held
-    _held = (os.getpid(), {})
-
-
-if hasattr(os, "register_at_fork"):  # an extra: uWSGI does not call it, and the pid is what is relied on
-    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def _can_have_threads() -> bool:

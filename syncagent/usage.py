@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from decimal import Decimal, InvalidOperation
 from typing import Any, Optional
@@ -10,6 +9,7 @@ from typing import Any, Optional
 import attrs
 
 from .exceptions import UsageLimitExceeded, UserError
+from .processes import PerProcess
 
 __all__ = ["Usage", "UsageLimits"]
 
@@ -17,18 +17,8 @@ __all__ = ["Usage", "UsageLimits"]
 _UNANSWERED = "unanswered_requests"
 
 # Runs in parallel tools may count on one usage. Re-entrant, since the garbage collector may close a run, which counts,
-# in the middle of it.
-_counting = (os.getpid(), threading.RLock())
-
-
-def _counted() -> Any:
-    """The lock of this process: in a child of a fork nobody would give back what another thread of the parent held."""
-    global _counting
-    pid, lock = _counting
-    if pid != os.getpid():
-        lock = threading.RLock()
-        _counting = (os.getpid(), lock)
-    return lock
+# in the middle of it. In a child of a fork nobody would give back what another thread of the parent held.
+_counting = PerProcess(threading.RLock)
 
 
 def _sum(one: Optional[int], other: Optional[int]) -> Optional[int]:
@@ -94,7 +84,7 @@ class Usage(_Reserved):
             incr_usage: what to add. A count that is None on both sides stays None, else None is 0.
             requests: further requests to count.
         """
-        with _counted():
+        with _counting.get():
             self._add(incr_usage, requests)
 
     def _add(self, other: Usage, requests: int) -> None:
@@ -119,7 +109,7 @@ class Usage(_Reserved):
         Raises:
             UsageLimitExceeded: it is one too many itself.
         """
-        with _counted():
+        with _counting.get():
             under_way = self.under_way
             limit = limits.request_limit
             if limit is not None and self.requests + under_way >= limit:
@@ -128,7 +118,7 @@ class Usage(_Reserved):
 
     def end_request(self, answer: Optional[Usage]) -> None:
         """Count the answer to a request that went out; None where there was none."""
-        with _counted():
+        with _counting.get():
             self._set_under_way(self.under_way - 1)
             if answer is not None:
                 self._add(answer, 1)
@@ -140,19 +130,19 @@ class Usage(_Reserved):
         Raises:
             UsageLimitExceeded: they are too many; none is counted then.
         """
-        with _counted():
+        with _counting.get():
             limits.check_before_tool_calls(self, calls)
             self.tool_calls += calls
 
     def count_tool_calls(self, calls: int) -> None:
         """Add calls of function tools, in place; a number below zero takes back those that did not begin."""
-        with _counted():
+        with _counting.get():
             self.tool_calls += calls
 
     def count_unanswered(self, requests: int) -> None:
         """Add requests that were sent and got no complete answer, in place."""
         if requests:
-            with _counted():  # a new dict, as above
+            with _counting.get():  # a new dict, as above
                 details = self.details or {}
                 self.details = {**details, _UNANSWERED: details.get(_UNANSWERED, 0) + requests}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ def no_thread_stays() -> Iterator[None]:
     """All threads of tools end, and every place is given back."""
     yield
     wait_for_threads()
-    assert tool_threads._held[1] == {}
+    assert tool_threads._held.get() == {}
 
 
 def wait_for_threads() -> None:
@@ -79,7 +78,7 @@ def test_no_place_is_lost_in_the_callers_thread() -> None:
         assert said is None or injection.where is None or injection.where[0] in ("__del__", "give_back")
         wait_for_threads()
         gc.collect()
-        assert tool_threads._held[1] == {}, injection.where
+        assert tool_threads._held.get() == {}, injection.where
 
 
 @in_a_thread
@@ -96,7 +95,7 @@ def test_a_thread_that_is_ended_from_outside_is_not_waited_for() -> None:
         assert said == "done" or injection.where
         wait_for_threads()
         gc.collect()
-        assert tool_threads._held[1] == {}, injection.where
+        assert tool_threads._held.get() == {}, injection.where
 
 
 @in_a_thread
@@ -186,7 +185,7 @@ def test_a_thread_that_came_up_in_spite_of_it(monkeypatch: pytest.MonkeyPatch) -
         running.set()
         while not ctx.deadline.cancelled:
             time.sleep(0.001)
-        held.append(len(tool_threads._held[1]))
+        held.append(len(tool_threads._held.get()))
         told.set()
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
@@ -206,14 +205,6 @@ def test_a_call_tells_who_looks() -> None:
     assert (one.cancelled, two.cancelled, step.cancelled, run.cancelled) == (True, False, False, False)
     two.cancel()
     assert (two.cancelled, step.cancelled, run.cancelled) == (True, True, True)
-
-
-@in_a_thread
-def test_places_are_counted_anew_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also in a child that has the number of a process whose places somebody still held."""
-    monkeypatch.setattr(tool_threads, "_held", (os.getpid(), {1: None}))
-    tool_threads._renew_after_fork()
-    assert tool_threads._held == (os.getpid(), {})
 
 
 @in_a_thread

@@ -45,7 +45,7 @@ def no_thread_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     while tool_names() and time.monotonic() < end:
         time.sleep(0.01)
     assert tool_names() == []
-    assert tool_threads._held[1] == {}
+    assert tool_threads._held.get() == {}
     assert tools.tool_thread_exit_hooks == []
 
 
@@ -290,7 +290,7 @@ def test_a_time_out_is_a_retry() -> None:
     assert [part[2] for part in answers(result.all_messages()[2])] == ["Tool timed out after 0.1 s", HERE]
     assert told.wait(10)
     assert len(tool_names()) == 1  # it keeps its place until it ends
-    assert len(tool_threads._held[1]) == 1
+    assert len(tool_threads._held.get()) == 1
     release.set()
 
 

@@ -178,7 +178,7 @@ def test_a_child_counts_whatever_its_parent_held(monkeypatch: pytest.MonkeyPatch
     holder = threading.Thread(target=lock.acquire)
     holder.start()
     holder.join()
-    monkeypatch.setattr(module, "_counting", (os.getpid() + 1, lock))
+    monkeypatch.setattr(module._counting, "made", (os.getpid() + 1, lock))
     usage = Usage()
     counting = threading.Thread(target=usage.incr, args=(Usage(requests=1),), daemon=True)
     counting.start()

@@ -8,10 +8,11 @@ retries what the last of them took. These are the figures of botocore's retry qu
 
 from __future__ import annotations
 
-import os
 from collections import deque
 
-__all__ = ["Budget", "budget_for", "renew", "reward"]
+from ..processes import PerProcess
+
+__all__ = ["Budget", "budget_for", "reward"]
 
 _RETRY = 14
 _MOST_BUDGETS = 1000
@@ -51,7 +52,7 @@ class Budget:
 
 def budget_for(url: str, model_name: str, size: int) -> Budget:
     """The bucket of this process for the origin of *url* and *model_name*; a forked child begins with full ones."""
-    budgets = _budgets_of_this_process()
+    budgets = _budgets.get()
     key = (url[: url.find("/", 8)], model_name, size)
     found = budgets.get(key)
     if found is None:
@@ -63,30 +64,10 @@ def budget_for(url: str, model_name: str, size: int) -> Budget:
 
 def reward(url: str, model_name: str, size: int) -> None:
     """Give one token back for a success without retries; does nothing where no retry was ever made."""
-    if _current[1]:
-        found = _budgets_of_this_process().get((url[: url.find("/", 8)], model_name, size))
+    if _budgets.made[1]:
+        found = _budgets.get().get((url[: url.find("/", 8)], model_name, size))
         if found is not None and len(found) < size:
             found.give(1)
 
 
-_Budgets = dict[tuple[str, str, int], Budget]
-_current: tuple[int, _Budgets] = (os.getpid(), {})
-
-
-def _budgets_of_this_process() -> _Budgets:
-    global _current
-    pid, budgets = _current
-    if pid != os.getpid():
-        budgets = {}
-        _current = (os.getpid(), budgets)
-    return budgets
-
-
-def renew() -> None:
-    """Begin with full buckets."""
-    global _current
-    _current = (os.getpid(), {})
-
-
-if hasattr(os, "register_at_fork"):  # an extra: uWSGI does not call it, and the pid is what is relied on
-    os.register_at_fork(after_in_child=renew)
+_budgets: PerProcess[dict[tuple[str, str, int], Budget]] = PerProcess(dict)
