@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from tests.faultserver.catalog import TEXT
 from tests.faultserver.chat import HEAD, chunk
 from tests.faultserver.dialects import DIALECTS
 from tests.faultserver.stream_faults import events
+from tests.json_places import changed, places
 from tests.transport.conftest import leak_free
 
 __all__ = ["leak_free"]
@@ -166,28 +166,6 @@ def test_any_json_as_an_answer(wild: tuple[Wild, FaultServer], wire: str, body: 
         model.request([ModelRequest([UserPromptPart("Hi")])], None, ModelRequestParameters())
     except ModelResponseError:
         pass  # what is neither passes through, and fails the test
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths to all nodes of a JSON value."""
-    if path:
-        yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from places(inner, (*path, key))
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any, gone: bool) -> Any:
-    """A copy with another node at *path*, or with none."""
-    value = copy.deepcopy(value)
-    inner = value
-    for key in path[:-1]:
-        inner = inner[key]
-    if gone:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = new
-    return value
 
 
 def dotted(path: tuple[Any, ...]) -> str:

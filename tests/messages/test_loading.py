@@ -28,6 +28,7 @@ from syncagent.messages import (
     UserPromptPart,
 )
 from syncagent.usage import Usage
+from tests.json_places import changed, places
 
 dump = ModelMessagesTypeAdapter.dump_json
 load = ModelMessagesTypeAdapter.validate_json
@@ -262,25 +263,11 @@ EVERYTHING = [
 def test_nothing_of_it_is_quoted() -> None:
     """Words in any place of a history where something else is expected are in no error."""
     stored = json.loads(dump(EVERYTHING))
-    places: list[tuple[Any, ...]] = [()]
     refused = 0
-    for place in places:  # it grows meanwhile
-        found = stored
-        for step in place:
-            found = found[step]
-        if isinstance(found, dict):
-            places += [(*place, key) for key in found]
-        elif isinstance(found, list):
-            places += [(*place, index) for index in range(len(found))]
-        for new in (WORDS, [WORDS], {WORDS: WORDS}, {"kind": WORDS}, {"part_kind": WORDS}):
-            changed = json.loads(dump(EVERYTHING))
-            holder = changed
-            for step in place[:-1]:
-                holder = holder[step]
-            if place:
-                holder[place[-1]] = new
+    for new in (WORDS, [WORDS], {WORDS: WORDS}, {"kind": WORDS}, {"part_kind": WORDS}):
+        for wrong in (new, *(changed(stored, place, new) for place in places(stored))):
             try:
-                load(json.dumps(changed if place else new))
+                load(json.dumps(wrong))
             except ValueError as error:
                 refused += 1
                 assert WORDS not in f"{error!r}{error.__cause__!r}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +37,7 @@ from syncagent.providers.google_gla import GoogleGLAProvider
 from syncagent.providers.openai import OpenAIProvider
 from syncagent.tools import ModelRequestParameters
 from syncagent.transport import Frame
+from tests.json_places import changed, places
 from tests.trust.looking import said
 
 _WORDS = "What the Patient said."
@@ -195,25 +195,14 @@ _EVENTS: dict[str, list[tuple[str, Any]]] = {
 
 def _changed(value: Any) -> Iterator[Any]:
     """*value* with words of the model's in each of its places in turn: as a text, a list, an object, and as a key."""
-    places: list[tuple[Any, ...]] = [()]
-    for place in places:  # it grows meanwhile
+    for new in (_WORDS, [_WORDS], {_WORDS: _WORDS}, {_WORDS: value}):
+        yield new
+    for place in places(value):
         found = value
         for step in place:
             found = found[step]
-        if isinstance(found, dict):
-            places += [(*place, key) for key in found]
-        elif isinstance(found, list):
-            places += [(*place, index) for index in range(len(found))]
         for new in (_WORDS, [_WORDS], {_WORDS: _WORDS}, {_WORDS: found}):
-            if not place:
-                yield new
-                continue
-            changed = copy.deepcopy(value)
-            holder = changed
-            for step in place[:-1]:
-                holder = holder[step]
-            holder[place[-1]] = new
-            yield changed
+            yield changed(value, place, new)
 
 
 @every_wire
