@@ -106,7 +106,7 @@ class Deadline:
         Stop the run: waits end, blocked reads wake up, the next check raises ``RunCancelled``.
 
         Safe from any thread and from a signal handler: it sets an attribute first and takes no lock.
-        Looking a host name up and connecting (5 seconds at most) cannot be interrupted.
+        Looking a host name up, and a connection that is not made (5 seconds for an address), cannot be interrupted.
         """
         self._flag = True
         for reference in list(self._sockets.values()):
